@@ -56,7 +56,7 @@ export type StatusResponse = Message<"synod.StatusResponse"> & {
   replicaId: bigint;
 
   /**
-   * 16 bytes, in hex; empty until the cluster is founded.
+   * 64 bits as 16 hex digits; empty until the cluster is founded.
    *
    * @generated from field: string cluster_id = 5;
    */
