@@ -5,7 +5,7 @@
  */
 import { assert } from "../base/assert.js";
 import { type ByteReader, ByteWriter, MalformedBytes } from "../base/bytes.js";
-import { type Address, address, type DiskId, diskId, type ReplicaId, replicaId } from "./ids.js";
+import { type Address, address, type DiskId, diskId, isDiskId, type ReplicaId, replicaId } from "./ids.js";
 
 /** A member: `electable` ones may be made voters without an operator. */
 export type RosterEntry = {
@@ -96,8 +96,8 @@ export function readConfiguration(reader: ByteReader): Configuration {
   const tieBreak = replicaId(reader.varint());
   const roster = Array.from({ length: readCount(reader) }, () => ({
     replica: replicaId(reader.varint()),
-    address: address(reader.text()),
-    diskId: diskId(reader.text()),
+    address: readRosterAddress(reader),
+    diskId: readRosterDiskId(reader),
     electable: reader.boolean(),
   }));
   return { epoch, prevEpoch, voters, tieBreak, roster, nextReplicaId: replicaId(reader.varint()) };
@@ -115,4 +115,20 @@ function readCount(reader: ByteReader): number {
     throw new MalformedBytes(`${count} members, at most ${MEMBERS_MAX} are allowed`);
   }
   return count;
+}
+
+function readRosterAddress(reader: ByteReader): Address {
+  const text = reader.text();
+  if (text.length === 0) {
+    throw new MalformedBytes("empty address of a member");
+  }
+  return address(text);
+}
+
+function readRosterDiskId(reader: ByteReader): DiskId {
+  const text = reader.text();
+  if (!isDiskId(text)) {
+    throw new MalformedBytes("disk id of a member that is not 32 hexadecimal digits");
+  }
+  return diskId(text);
 }

@@ -49,8 +49,13 @@ export function clusterId(value: bigint): ClusterId {
   return value as ClusterId;
 }
 
+/** Whether `value` has the form of a disk id. */
+export function isDiskId(value: string): boolean {
+  return /^[0-9a-f]{32}$/.test(value);
+}
+
 export function diskId(value: string): DiskId {
-  assert(/^[0-9a-f]{32}$/.test(value), "a disk id is 32 hexadecimal digits");
+  assert(isDiskId(value), "a disk id is 32 hexadecimal digits");
   return value as DiskId;
 }
 
