@@ -32,6 +32,8 @@ export type Event =
   | { readonly kind: "connected"; readonly address: Address; readonly now: Micros }
   /** Its connection closed and a new one was refused: the process is gone. */
   | { readonly kind: "peerGone"; readonly address: Address; readonly now: Micros }
+  /** Free space on disk fell below the reserve (low), or is back: while low, Proposes are refused and promises still kept. */
+  | { readonly kind: "space"; readonly low: boolean; readonly now: Micros }
   /** The clocks disagree about the time that passed: the machine was suspended. */
   | { readonly kind: "clockGap"; readonly now: Micros }
   /** Give coordination up in favour of `heir` (an address), or of the best voter. No effect where this is not the coordinator. */
@@ -75,6 +77,8 @@ export type Effect =
   | { readonly kind: "loadSnapshot"; readonly meta: SnapshotMeta }
   /** Log entries up to `slot` are not needed any more (a trim record was persisted before). */
   | { readonly kind: "trim"; readonly slot: Slot }
+  /** Deliver a tick at `at` (or soon after): something is due before the next regular one. A later wake replaces no earlier one. */
+  | { readonly kind: "wake"; readonly at: Micros }
   /** Something a person should read, once: founding progress, a refused peer, a wiped disk. `code` is stable, `text` a sentence. */
   | { readonly kind: "notice"; readonly level: "info" | "warn" | "error"; readonly code: string; readonly text: string }
   /** This replica must stop: it is damaged or was refused for good. */

@@ -1,0 +1,307 @@
+/**
+ * Catching up with what others know to be decided: by log entries, which any replica serves from memory, or by a snapshot
+ * where the log was trimmed (PROTOCOL §1.7). Checks the chain before D moves; one question is open at a time, so that
+ * catching up never starves the quorum.
+ */
+import { crc32c } from "../base/crc32c.js";
+import { chainHash } from "../base/hash64.js";
+import type { Batch } from "./batch.js";
+import { reconcileLearned } from "./coordinator.js";
+import { slot as asSlot, type Slot, slotAfter } from "./ids.js";
+import { followInform, isLoading } from "./learner.js";
+import { advance, chainAt, resetLog, trimLog, valueAt } from "./log.js";
+import { isCounted, isHeard } from "./membership.js";
+import type { CatchUp, CatchUpReply, SnapshotChunk, SnapshotMeta, SnapshotOffer, SnapshotRequest } from "./message.js";
+import { headerOf, notice, type Outbox, persist, send } from "./outbox.js";
+import { afterAdvance } from "./progress.js";
+import type { WalRecord } from "./record.js";
+import { micros, type Peer, type ReplicaState } from "./state.js";
+
+/** Payload bytes and entries of one CatchUpReply. */
+export const CATCH_UP_BYTES = 1024 * 1024;
+export const CATCH_UP_ENTRIES = 1000;
+/** Without an answer for so long another peer is asked, ms. */
+const ASK_TIMEOUT_MS = 500;
+/** How long an inform may wait for Proposes that are still under way before the missing entries are asked for, ms. */
+const PATIENCE_MS = 20;
+
+/** Asks a peer that knows more for what is decided, at least up to `target`; quietly does nothing while a question is open. */
+export function askForEntries(state: ReplicaState, out: Outbox, target: Slot): void {
+  const { catchUp } = state;
+  if (catchUp.asked !== null || catchUp.receiving !== null || target <= state.decided) {
+    return;
+  }
+  const peer = choosePeer(state);
+  if (peer === null) {
+    return;
+  }
+  catchUp.asked = { peer: peer.address, at: state.now };
+  send(state, out, [peer.address], { kind: "catchUp", from: slotAfter(state.decided), maxBytes: CATCH_UP_BYTES });
+}
+
+/** The peer with the most to give; the coordinator only if no other has as much, the one that failed us last only if alone. */
+function choosePeer(state: ReplicaState): Peer | null {
+  let best: Peer | null = null;
+  let bestRank = 0;
+  for (const peer of state.peers.values()) {
+    if (peer.decided <= state.decided || !isHeard(state, peer) || !isCounted(state, peer)) {
+      continue;
+    }
+    const isSpared = peer.replica === state.grant?.owner || peer.address === state.catchUp.avoid;
+    const rank = isSpared ? 1 : 2;
+    if (best === null || rank > bestRank || (rank === bestRank && peer.decided > best.decided)) {
+      best = peer;
+      bestRank = rank;
+    }
+  }
+  return best;
+}
+
+/** The highest slot that any peer says is decided. */
+export function highestKnownDecided(state: ReplicaState): Slot {
+  let highest = state.remembered?.decided ?? state.decided;
+  for (const peer of state.peers.values()) {
+    if (peer.decided > highest && isCounted(state, peer)) {
+      highest = peer.decided;
+    }
+  }
+  return asSlot(Math.max(highest, state.decided));
+}
+
+/** Whether entries are missing that no Propose under way will bring. */
+export function tickCatchUp(state: ReplicaState, out: Outbox): void {
+  const { catchUp } = state;
+  const { asked, receiving } = catchUp;
+  if (asked !== null && state.now - asked.at > micros(ASK_TIMEOUT_MS)) {
+    catchUp.avoid = asked.peer;
+    catchUp.asked = null;
+  }
+  if (receiving !== null && !receiving.loading && state.now - receiving.at > micros(ASK_TIMEOUT_MS)) {
+    retryReceiving(state, out);
+  }
+  const target = highestKnownDecided(state);
+  if (target <= state.decided) {
+    state.lagging = null;
+    return;
+  }
+  if (state.lagging?.decided !== state.decided) {
+    state.lagging = { decided: state.decided, since: state.now };
+  }
+  const isFar = target > state.decided + state.options.windowSlots;
+  if (isFar || state.candidate !== null || state.now - state.lagging.since >= micros(PATIENCE_MS)) {
+    askForEntries(state, out, target);
+  }
+}
+
+/** Serves decided entries from memory; below the trim point offers the snapshot. */
+export function onCatchUp(state: ReplicaState, out: Outbox, peer: Peer, { from, maxBytes }: CatchUp): void {
+  const { durable } = state;
+  if (from <= durable.trimmed) {
+    if (durable.snapshot !== null) {
+      send(state, out, [peer.address], { kind: "snapshotOffer", meta: durable.snapshot });
+    }
+    return;
+  }
+  const entries: Batch[] = [];
+  let bytes = 0;
+  for (let next = from; next <= state.decided && entries.length < CATCH_UP_ENTRIES; next = slotAfter(next)) {
+    const batch = valueAt(state, next);
+    if (batch === undefined || (entries.length > 0 && bytes + batch.payload.length > maxBytes)) {
+      break;
+    }
+    entries.push(batch);
+    bytes += batch.payload.length;
+  }
+  const last = asSlot(Math.min(from + entries.length - 1, state.decided));
+  const chain = chainAt(state, last);
+  send(state, out, [peer.address], {
+    kind: "catchUpReply",
+    from,
+    entries,
+    decided: state.decided,
+    chain,
+    highestRound: state.highestRound,
+  });
+}
+
+export function onCatchUpReply(state: ReplicaState, out: Outbox, peer: Peer, reply: CatchUpReply): void {
+  const { catchUp } = state;
+  state.highestRound = Math.max(state.highestRound, reply.highestRound);
+  peer.decided = asSlot(Math.max(peer.decided, reply.decided));
+  if (catchUp.asked?.peer === peer.address) {
+    catchUp.asked = null;
+  }
+  const known = state.decided - reply.from + 1;
+  if (isLoading(state) || known < 0 || reply.entries.length <= known) {
+    return;
+  }
+  const fresh = reply.entries.slice(known);
+  let chain = state.chain;
+  for (const batch of fresh) {
+    chain = chainHash(chain, batch.digest);
+  }
+  if (chain !== reply.chain) {
+    catchUp.avoid = peer.address;
+    notice(
+      state,
+      out,
+      "error",
+      "chain-differs",
+      `The log of ${peer.address} does not continue this server's log after slot ${state.decided}.`,
+    );
+    return;
+  }
+  learn(state, out, fresh);
+  if (highestKnownDecided(state) > state.decided) {
+    askForEntries(state, out, highestKnownDecided(state));
+  }
+}
+
+/** `batches` are decided from D + 1 on: what this acceptor does not already hold with that value is written as learned. */
+function learn(state: ReplicaState, out: Outbox, batches: readonly Batch[]): void {
+  const records: WalRecord[] = [];
+  let next = slotAfter(state.decided);
+  for (const batch of batches) {
+    if (valueAt(state, next)?.digest !== batch.digest) {
+      records.push({ kind: "learn", slot: next, batch });
+    }
+    next = slotAfter(next);
+  }
+  if (records.length > 0) {
+    persist(state, out, records, []);
+  }
+  for (const batch of batches) {
+    advance(state, out, batch);
+  }
+  if (state.candidate !== null) {
+    state.candidate.lastProgress = state.now;
+  }
+  reconcileLearned(state, out);
+  followInform(state, out);
+  afterAdvance(state, out);
+}
+
+/** A peer has trimmed what we miss: receive its snapshot, chunk by chunk. */
+export function onSnapshotOffer(state: ReplicaState, out: Outbox, peer: Peer, { meta }: SnapshotOffer): void {
+  const { catchUp } = state;
+  if (catchUp.asked?.peer === peer.address) {
+    catchUp.asked = null;
+  }
+  if (meta.index <= state.decided || state.coordinator !== null || isLoading(state)) {
+    return;
+  }
+  const { receiving } = catchUp;
+  if (receiving !== null && receiving.meta.index >= meta.index && receiving.meta.hash !== meta.hash) {
+    return;
+  }
+  if (receiving?.meta.hash === meta.hash && receiving.meta.index === meta.index) {
+    receiving.source = peer.address;
+  } else {
+    catchUp.receiving = { meta, source: peer.address, next: 0, stored: 0, loading: false, at: state.now };
+    out.push({ kind: "receiveSnapshot", meta });
+  }
+  requestChunk(state, out);
+}
+
+function requestChunk(state: ReplicaState, out: Outbox): void {
+  const { receiving } = state.catchUp;
+  if (receiving !== null && receiving.next < receiving.meta.chunks) {
+    receiving.at = state.now;
+    send(state, out, [receiving.source], { kind: "snapshotRequest", index: receiving.meta.index, chunk: receiving.next });
+  }
+}
+
+/** The source fell silent: another peer that is ahead is asked, which offers the same snapshot or its own. */
+function retryReceiving(state: ReplicaState, out: Outbox): void {
+  const { catchUp } = state;
+  const { receiving } = catchUp;
+  if (receiving === null || receiving.next >= receiving.meta.chunks) {
+    return;
+  }
+  catchUp.avoid = receiving.source;
+  receiving.at = state.now;
+  requestChunk(state, out);
+  const peer = choosePeer(state);
+  if (peer !== null && peer.address !== receiving.source) {
+    send(state, out, [peer.address], { kind: "catchUp", from: slotAfter(state.decided), maxBytes: CATCH_UP_BYTES });
+  }
+}
+
+export function onSnapshotRequest(state: ReplicaState, out: Outbox, peer: Peer, { index, chunk }: SnapshotRequest): void {
+  const { snapshot } = state.durable;
+  if (snapshot === null || snapshot.index < index) {
+    return;
+  }
+  if (snapshot.index === index && chunk < snapshot.chunks) {
+    out.push({ kind: "sendChunk", to: peer.address, header: headerOf(state), index, chunk });
+  } else {
+    send(state, out, [peer.address], { kind: "snapshotOffer", meta: snapshot });
+  }
+}
+
+export function onSnapshotChunk(state: ReplicaState, out: Outbox, { index, chunk, bytes, crc }: SnapshotChunk): void {
+  const { receiving } = state.catchUp;
+  if (receiving === null || receiving.meta.index !== index || receiving.next !== chunk) {
+    return;
+  }
+  if (crc32c(bytes) !== crc) {
+    requestChunk(state, out);
+    return;
+  }
+  receiving.next++;
+  out.push({ kind: "storeChunk", index, chunk, bytes });
+  requestChunk(state, out);
+}
+
+/** One more chunk is on our disk; behind the last one the state machine takes the snapshot over. */
+export function onChunkStored(state: ReplicaState, out: Outbox, index: Slot): void {
+  const { receiving } = state.catchUp;
+  if (receiving === null || receiving.meta.index !== index || receiving.loading) {
+    return;
+  }
+  receiving.stored++;
+  receiving.at = state.now;
+  if (receiving.stored < receiving.meta.chunks) {
+    return;
+  }
+  if (receiving.meta.index <= state.decided || state.coordinator !== null) {
+    state.catchUp.receiving = null; // the log got there first
+    return;
+  }
+  receiving.loading = true;
+  out.push({ kind: "loadSnapshot", meta: receiving.meta });
+}
+
+/** The received snapshot is the state machine's state now: the log begins behind it. promised never falls, accepted slots above stay. */
+export function onSnapshotLoaded(state: ReplicaState, out: Outbox, meta: SnapshotMeta, ok: boolean): void {
+  const { receiving } = state.catchUp;
+  if (receiving === null || !receiving.loading || receiving.meta.index !== meta.index) {
+    return;
+  }
+  state.catchUp.receiving = null;
+  if (!ok) {
+    state.catchUp.avoid = receiving.source;
+    notice(
+      state,
+      out,
+      "error",
+      "snapshot-damaged",
+      `The snapshot at slot ${meta.index} from ${receiving.source} did not verify; another is asked for.`,
+    );
+    return;
+  }
+  const acknowledge = [{ to: [receiving.source], message: { kind: "snapshotAck", index: meta.index } as const }];
+  persist(state, out, [{ kind: "snapshotInstalled", meta }], acknowledge);
+  resetLog(state);
+  followInform(state, out);
+  afterAdvance(state, out);
+}
+
+/** A snapshot of our own state is on disk and verified: the log before it may go. */
+export function onSnapshotTaken(state: ReplicaState, out: Outbox, meta: SnapshotMeta): void {
+  if (meta.index <= (state.durable.snapshot?.index ?? 0)) {
+    return;
+  }
+  persist(state, out, [{ kind: "snapshot", meta }], []);
+  trimLog(state, out);
+}

@@ -1,0 +1,231 @@
+/**
+ * Founding, and who says hello (PROTOCOL §4.8). A virgin becomes a replica only by a Genesis that lists its own disk, once in
+ * its life; only the lowest listed address founds, and only when every listed server has said hello as a virgin with the same
+ * list. An empty disk at a known address is a stranger: it never votes under the identity that was lost.
+ */
+import { assert } from "../base/assert.js";
+import { nextU32 } from "../base/prng.js";
+import { genesisConfiguration, rosterEntry } from "./configuration.js";
+import { scheduleFirstNomination } from "./election.js";
+import { voidGrantOfGone } from "./grant.js";
+import { type Address, clusterId, type DiskId, SLOT_ZERO, VIRGIN } from "./ids.js";
+import { currentConfiguration, resetLog } from "./log.js";
+import { admitRosterPeers, allPeers, hasIdentity, sameCluster } from "./membership.js";
+import { type Genesis, type Header, type Hello, type JoinReply, PEER_VERSION } from "./message.js";
+import { notice, type Outbox, persist, send } from "./outbox.js";
+import { askEverythingAgain } from "./resend.js";
+import type { Peer, ReplicaState } from "./state.js";
+
+function ownHello(state: ReplicaState): Hello {
+  const { options, durable } = state;
+  return {
+    kind: "hello",
+    peerVersion: PEER_VERSION,
+    diskId: durable.diskId,
+    boot: durable.boot,
+    address: options.address,
+    clientAddress: options.clientAddress,
+    list: sortedList(state),
+    decided: state.decided,
+    highestRound: state.highestRound,
+  };
+}
+
+function sortedList(state: ReplicaState): Address[] {
+  return [...state.options.list].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+}
+
+/** Hello is a pledge: it names an identity, so it leaves behind whatever is still on its way to the disk. */
+export function sayHello(state: ReplicaState, out: Outbox, to: readonly Address[]): void {
+  persist(state, out, [], [{ to, message: ownHello(state) }]);
+}
+
+export function onHello(state: ReplicaState, out: Outbox, peer: Peer, header: Header, hello: Hello): void {
+  const before = peer.hello;
+  const isSameDisk = before !== null && before.diskId === hello.diskId;
+  const restarted = isSameDisk && hello.boot > before.boot;
+  const wentBack = isSameDisk && hello.boot < before.boot;
+  peer.hello = hello;
+  peer.replica = header.from;
+  peer.foreign = wentBack || (hasIdentity(state) && header.from !== VIRGIN && !sameCluster(state, header));
+  if (hello.decided > peer.decided && !peer.foreign) {
+    peer.decided = hello.decided;
+  }
+  if (!peer.foreign && header.from !== VIRGIN) {
+    state.highestRound = Math.max(state.highestRound, hello.highestRound);
+  }
+  explainPeer(state, out, peer, wentBack);
+  if (restarted) {
+    voidGrantOfGone(state, peer);
+  }
+  if (!hasIdentity(state)) {
+    tryFound(state, out);
+    return;
+  }
+  if (header.from === VIRGIN) {
+    answerVirgin(state, out, peer, hello);
+  } else if (!peer.foreign) {
+    state.founding.holders.add(header.from);
+    askEverythingAgain(state, out, peer);
+  }
+}
+
+/** What a person should know about this peer: other lists, another cluster, an old copy of a disk. */
+function explainPeer(state: ReplicaState, out: Outbox, peer: Peer, wentBack: boolean): void {
+  const { hello } = peer;
+  if (hello === null) {
+    return;
+  }
+  if (peer.foreign) {
+    const text = wentBack
+      ? `${peer.address} came back with an older copy of its disk: it is not counted. Set its data directory aside.`
+      : `${peer.address} belongs to another cluster than this server: it is not counted. Check its data directory and the lists of replicas.`;
+    notice(state, out, "error", "foreign-peer", text);
+  }
+  const difference = listDifference(state, hello);
+  if (difference !== null) {
+    const level = hasIdentity(state) ? "warn" : "error";
+    notice(state, out, level, "lists-differ", `The list of replicas of ${peer.address} differs from this server's: ${difference}.`);
+  }
+}
+
+/** How another server's list differs from ours, in words; null if it does not. */
+export function listDifference(state: ReplicaState, hello: Hello): string | null {
+  const ours = new Set(state.options.list);
+  const theirs = new Set(hello.list);
+  const onlyOurs = sortedList(state).filter((listed) => !theirs.has(listed));
+  const onlyTheirs = hello.list.filter((listed) => !ours.has(listed));
+  const parts = [
+    ...(onlyOurs.length > 0 ? [`it lacks ${onlyOurs.join(", ")}`] : []),
+    ...(onlyTheirs.length > 0 ? [`it adds ${onlyTheirs.join(", ")}`] : []),
+  ];
+  return parts.length === 0 ? null : parts.join(" and ");
+}
+
+/** A virgin at this replica's door: Genesis if its disk is listed, else the word that the cluster exists without it. */
+function answerVirgin(state: ReplicaState, out: Outbox, peer: Peer, hello: Hello): void {
+  const entry = currentConfiguration(state).roster.find((listed) => listed.address === hello.address);
+  if (entry !== undefined && entry.diskId === hello.diskId) {
+    sendGenesis(state, out, peer);
+    return;
+  }
+  const listed = entry !== undefined;
+  const what = listed ? "has an empty disk in place of the one the cluster knows" : "is not a member of this cluster";
+  notice(state, out, "warn", "stranger", `${peer.address} ${what}: it does not vote.`);
+  send(state, out, [peer.address], { kind: "joinReply", clusterId: state.durable.clusterId, replica: VIRGIN, slot: SLOT_ZERO, listed });
+}
+
+/** The servers that this virgin still waits for before the cluster can be founded. */
+export function awaitedForFounding(state: ReplicaState): Address[] {
+  return allPeers(state).filter((listed) => {
+    const peer = state.peers.get(listed);
+    return peer?.hello == null || (!hasIdentity(state) && peer.replica === VIRGIN && listDifference(state, peer.hello) !== null);
+  });
+}
+
+/** Founds the cluster if this is the lowest address and all listed servers are virgins with the same list that said hello in this life. */
+export function tryFound(state: ReplicaState, out: Outbox): void {
+  const list = sortedList(state);
+  if (hasIdentity(state) || list[0] !== state.options.address || state.founding.refused !== null) {
+    return;
+  }
+  const members: { address: Address; diskId: DiskId }[] = [];
+  for (const listed of list) {
+    const hello = listed === state.options.address ? ownHello(state) : state.peers.get(listed)?.hello;
+    const isVirgin = listed === state.options.address || state.peers.get(listed)?.replica === VIRGIN;
+    if (hello == null || !isVirgin || listDifference(state, hello) !== null) {
+      return;
+    }
+    members.push({ address: listed, diskId: hello.diskId });
+  }
+  const drawn = (BigInt(nextU32(state.prng)) << 32n) | BigInt(nextU32(state.prng)) | 1n;
+  const lineage = { number: 1, random: (BigInt(nextU32(state.prng)) << 32n) | BigInt(nextU32(state.prng)) };
+  takeIdentity(state, out, { kind: "genesis", clusterId: clusterId(drawn), lineage, configuration: genesisConfiguration(members) });
+  notice(state, out, "info", "founded", `Founded a cluster of ${members.length}: ${list.join(", ")}.`);
+}
+
+/** Writes the identity that `genesis` gives to our disk; the acknowledgement and a new Hello leave behind it. */
+function takeIdentity(state: ReplicaState, out: Outbox, genesis: Genesis): void {
+  const own = genesis.configuration.roster.find(
+    (entry) => entry.address === state.options.address && entry.diskId === state.durable.diskId,
+  );
+  assert(own !== undefined && !hasIdentity(state), "a virgin takes only a Genesis that lists its own disk, and only one");
+  const { clusterId: cluster, lineage, configuration } = genesis;
+  const hello = ownHello(state);
+  state.founding.identityLsn = persist(
+    state,
+    out,
+    [{ kind: "identity", clusterId: cluster, lineage, replica: own.replica, configuration }],
+    [
+      { to: allPeers(state), message: hello },
+      { to: allPeers(state), message: { kind: "genesisAck", clusterId: cluster } },
+    ],
+  );
+  resetLog(state);
+  admitRosterPeers(state);
+  state.founding.refused = null;
+  scheduleFirstNomination(state);
+}
+
+export function onGenesis(state: ReplicaState, out: Outbox, peer: Peer, genesis: Genesis): void {
+  const { durable } = state;
+  if (hasIdentity(state)) {
+    if (durable.clusterId === genesis.clusterId) {
+      persist(state, out, [], [{ to: [peer.address], message: { kind: "genesisAck", clusterId: genesis.clusterId } }]);
+    }
+    return;
+  }
+  const own = genesis.configuration.roster.find((entry) => entry.address === state.options.address);
+  if (own !== undefined && own.diskId === durable.diskId) {
+    takeIdentity(state, out, genesis);
+  }
+}
+
+export function onGenesisAck(state: ReplicaState, peer: Peer, header: Header): void {
+  if (hasIdentity(state) && sameCluster(state, header) && rosterEntry(currentConfiguration(state), header.from)?.address === peer.address) {
+    state.founding.holders.add(header.from);
+  }
+}
+
+/** Genesis goes out again and again, until every listed replica holds it; the founder's own copy is synced first. */
+export function resendGenesis(state: ReplicaState, out: Outbox): void {
+  if (!hasIdentity(state) || state.highestRound > 0) {
+    return;
+  }
+  for (const entry of currentConfiguration(state).roster) {
+    const peer = state.peers.get(entry.address);
+    if (peer?.hello != null && peer.replica === VIRGIN && peer.hello.diskId === entry.diskId) {
+      sendGenesis(state, out, peer);
+    }
+  }
+}
+
+function sendGenesis(state: ReplicaState, out: Outbox, peer: Peer): void {
+  const { durable, founding } = state;
+  const isSynced = founding.identityLsn === null || founding.identityLsn <= state.persistedLsn;
+  if (isSynced && durable.trimmed === SLOT_ZERO && durable.trimmedConfiguration !== null) {
+    const { clusterId: cluster, lineage, trimmedConfiguration } = durable;
+    send(state, out, [peer.address], { kind: "genesis", clusterId: cluster, lineage, configuration: trimmedConfiguration });
+  }
+}
+
+/** A cluster exists, and this empty disk is not part of it. */
+export function onJoinReply(state: ReplicaState, out: Outbox, peer: Peer, reply: JoinReply): void {
+  if (hasIdentity(state) || reply.replica !== VIRGIN) {
+    return;
+  }
+  state.founding.refused = { by: peer.address, listed: reply.listed };
+  notice(state, out, "error", "stranger-here", refusalText(state) ?? "");
+}
+
+/** What is wrong with an empty disk at the door of a cluster, and what to do; null if nothing was refused. */
+export function refusalText(state: ReplicaState): string | null {
+  const { refused } = state.founding;
+  if (refused === null) {
+    return null;
+  }
+  return refused.listed
+    ? `This server's disk is empty, but a cluster exists that knows another disk at ${state.options.address} (says ${refused.by}). ` +
+        "It does not vote under the lost identity. Stop it and put its old data directory back; if that is lost for good, replace the server in the cluster."
+    : `A cluster exists that does not list ${state.options.address} (says ${refused.by}). Check this server's list of replicas and its my_paxos.`;
+}

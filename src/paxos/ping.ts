@@ -1,0 +1,129 @@
+/**
+ * The all-to-all Ping: liveness, the coordinator's renewal of grants, its word on what is decided, read rounds and
+ * pre-votes. Holds no quorum of its own: whoever answers a Ping is live, and being live is never a vote.
+ */
+import { assert, present } from "../base/assert.js";
+import { BALLOT_ZERO, compareBallots, equalBallots } from "./ballot.js";
+import { compareCheckpoint } from "./checkpoint.js";
+import { stepDownIfBelow } from "./coordinator.js";
+import { onPreVotePong } from "./election.js";
+import { currentGrant, renewGrant } from "./grant.js";
+import { onInform } from "./learner.js";
+import { allPeers, hasIdentity, isCounted, isDiskOk, isHeard } from "./membership.js";
+import type { InformPart, Ping, Pong } from "./message.js";
+import { type Outbox, send } from "./outbox.js";
+import { onReadPong } from "./read-index.js";
+import { micros, type Peer, type ReplicaState } from "./state.js";
+
+/** Pings whose sending times are remembered; a Pong to an older one is ignored. */
+const PINGS_REMEMBERED = 256;
+/** Weight of a new round trip in the smoothed one. */
+const ROUND_TRIP_GAIN = 0.125;
+
+/** What the coordinator says of its decided prefix. */
+export function informPart(state: ReplicaState): InformPart {
+  const coordinator = present(state.coordinator, "only a coordinator informs");
+  return { ballot: coordinator.ballot, decided: state.decided, chain: state.chain };
+}
+
+/** Sends one Ping to everybody, now; returns its seq, which is never used again. */
+export function sendPing(state: ReplicaState, out: Outbox, preVote: boolean): number {
+  const seq = ++state.pingSeq;
+  state.pingsSent.set(seq, state.now);
+  if (state.pingsSent.size > PINGS_REMEMBERED) {
+    state.pingsSent.delete(seq - PINGS_REMEMBERED);
+  }
+  state.nextPingAt = state.now + micros(state.options.pingMs);
+  const { coordinator } = state;
+  if (coordinator !== null) {
+    renewGrant(state, coordinator.ballot);
+    coordinator.informPending = false;
+  }
+  const wantGrant = coordinator !== null && coordinator.handover === null && isDiskOk(state);
+  send(state, out, allPeers(state), {
+    kind: "ping",
+    seq,
+    coordinator: coordinator === null ? null : { inform: informPart(state), wantGrant, hardMs: 0 },
+    preVote,
+    decided: state.decided,
+    checkpoint: state.checkpoint,
+    hears: heardReplicas(state),
+  });
+  return seq;
+}
+
+function heardReplicas(state: ReplicaState): Pong["hears"] {
+  const heard: Pong["hears"][number][] = [];
+  for (const peer of state.peers.values()) {
+    if (isCounted(state, peer) && isHeard(state, peer)) {
+      heard.push(peer.replica);
+    }
+  }
+  return heard;
+}
+
+export function onPing(state: ReplicaState, out: Outbox, peer: Peer, ping: Ping): void {
+  const counted = isCounted(state, peer);
+  peer.hears = ping.hears;
+  if (ping.decided > peer.decided) {
+    peer.decided = ping.decided;
+  }
+  const ballot = ping.coordinator?.inform.ballot ?? BALLOT_ZERO;
+  if (counted && ping.coordinator !== null) {
+    assert(ballot.replica === peer.replica, "a coordinator pings under its own ballot");
+    state.highestRound = Math.max(state.highestRound, ballot.round);
+    stepDownIfBelow(state, out, ballot, "another coordinates a higher ballot");
+    if (ping.coordinator.wantGrant && compareBallots(ballot, state.durable.promised) >= 0) {
+      renewGrant(state, ballot);
+    }
+    onInform(state, out, ping.coordinator.inform);
+  }
+  if (counted && ping.checkpoint !== null) {
+    compareCheckpoint(state, out, peer, ping.checkpoint);
+  }
+  if (hasIdentity(state)) {
+    send(state, out, [peer.address], {
+      kind: "pong",
+      seq: ping.seq,
+      ballot,
+      promised: state.durable.promised,
+      okFor: !state.quarantined && compareBallots(state.durable.promised, ballot) <= 0,
+      granting: currentGrant(state)?.ballot ?? null,
+      hardMs: 0,
+      decided: state.decided,
+      hears: heardReplicas(state),
+      highestRound: state.highestRound,
+      diskOk: isDiskOk(state) && !state.quarantined,
+    });
+  }
+}
+
+export function onPong(state: ReplicaState, out: Outbox, peer: Peer, pong: Pong): void {
+  const sentAt = state.pingsSent.get(pong.seq);
+  if (sentAt === undefined) {
+    return;
+  }
+  observeRoundTrip(peer, state.now - sentAt);
+  peer.lastPong = state.now;
+  peer.hears = pong.hears;
+  peer.diskOk = pong.diskOk;
+  if (pong.decided > peer.decided) {
+    peer.decided = pong.decided;
+  }
+  if (!isCounted(state, peer)) {
+    return;
+  }
+  state.highestRound = Math.max(state.highestRound, pong.highestRound, pong.promised.round);
+  const { coordinator } = state;
+  if (coordinator !== null && pong.okFor && equalBallots(pong.ballot, coordinator.ballot)) {
+    // A Pong speaks from the moment its Ping was sent, never from receipt (PROTOCOL §1.9).
+    peer.okSentAt = Math.max(peer.okSentAt, sentAt);
+    onReadPong(state, out, peer, pong);
+  }
+  onPreVotePong(state, out, peer, pong);
+  stepDownIfBelow(state, out, pong.promised, "a voter promised a higher ballot", peer);
+}
+
+export function observeRoundTrip(peer: Peer, sample: number): void {
+  peer.roundTrip = peer.roundTrip === 0 ? sample : Math.round(peer.roundTrip + ROUND_TRIP_GAIN * (sample - peer.roundTrip));
+}

@@ -1,0 +1,15 @@
+/**
+ * What must happen whenever the decided slot moved, whichever way it moved: reads that waited for it are answered, and a
+ * candidate that was catching up looks again at what it needs.
+ */
+import { evaluatePromises } from "./candidate.js";
+import { admitRosterPeers } from "./membership.js";
+import type { Outbox } from "./outbox.js";
+import { releaseReads } from "./read-index.js";
+import type { ReplicaState } from "./state.js";
+
+export function afterAdvance(state: ReplicaState, out: Outbox): void {
+  admitRosterPeers(state);
+  releaseReads(state, out);
+  evaluatePromises(state, out);
+}

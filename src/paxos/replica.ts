@@ -1,0 +1,324 @@
+/**
+ * One replica of the protocol as a pure function: `step(state, event)` returns the effects to run, in order. No clock, no
+ * I/O, no randomness but the generator in the state. This file only routes; the rules live in the modules it names.
+ */
+import { assert, unreachable } from "../base/assert.js";
+import { onPrepare, onPropose } from "./acceptor.js";
+import { compareBallots, equalBallots } from "./ballot.js";
+import { evaluatePromises, onPromise } from "./candidate.js";
+import {
+  onCatchUp,
+  onCatchUpReply,
+  onChunkStored,
+  onSnapshotChunk,
+  onSnapshotLoaded,
+  onSnapshotOffer,
+  onSnapshotRequest,
+  onSnapshotTaken,
+  tickCatchUp,
+} from "./catch-up.js";
+import { onCheckpoint } from "./checkpoint.js";
+import {
+  beginHandover,
+  canPropose,
+  countOwnAcceptances,
+  flushInform,
+  onAccepted,
+  propose,
+  stepDownIfBelow,
+  tickCoordinator,
+} from "./coordinator.js";
+import type { Effect, Event } from "./effect.js";
+import { nominationDue, onHandover, onNominate, onPrepareRefused, scheduleFirstNomination, tickElection } from "./election.js";
+import { onGenesis, onGenesisAck, onHello, onJoinReply, resendGenesis, sayHello, tryFound } from "./founding.js";
+import { followedCoordinator, voidGrantOfGone } from "./grant.js";
+import { type Address, SLOT_ZERO } from "./ids.js";
+import { onInform } from "./learner.js";
+import { recoverLog } from "./log.js";
+import { admitRosterPeers, hasIdentity, isAdmitted, isCounted } from "./membership.js";
+import type { Header, Message, Nack } from "./message.js";
+import { notice, type Outbox } from "./outbox.js";
+import { onPing, onPong, sendPing } from "./ping.js";
+import { onRead, onReadCancel, onReadIndex, onReadIndexReply, redispatchReads, tickReads, voidRounds } from "./read-index.js";
+import { durableDecided } from "./record.js";
+import { onFailing, resendDue, tickResend } from "./resend.js";
+import { NOT_DUE, type Peer, type ReplicaState } from "./state.js";
+
+export { CHECKPOINT_SLOTS } from "./checkpoint.js";
+export { canPropose, isActiveCoordinator } from "./coordinator.js";
+export { snapshotBase } from "./log.js";
+export { isKnownPeer } from "./membership.js";
+export { headerOf } from "./outbox.js";
+export { createReplica, type ReplicaOptions, type ReplicaState } from "./state.js";
+export { type ReplicaStatus, statusOf } from "./status.js";
+
+/** Advances the replica by one event. `event.now` never goes back. Throws AssertionFailure where an invariant does not hold. */
+export function step(state: ReplicaState, event: Event): readonly Effect[] {
+  const out: Outbox = [];
+  assert(event.now >= state.now, "time does not go back within one life");
+  assert(state.started === (event.kind !== "start"), "start is the first event, and comes once");
+  state.now = event.now;
+  handle(state, out, event);
+  announceCoordination(state, out);
+  checkState(state);
+  requestWake(state, out);
+  return out;
+}
+
+function handle(state: ReplicaState, out: Outbox, event: Event): void {
+  switch (event.kind) {
+    case "start":
+      return onStart(state, out, event.durable);
+    case "receive":
+      return onReceive(state, out, event);
+    case "tick":
+      return onTick(state, out);
+    case "persisted":
+      return onPersisted(state, out, event.lsn);
+    case "propose":
+      if (canPropose(state)) {
+        propose(state, out, event.batch);
+      } else {
+        out.push({ kind: "refused", batch: event.batch });
+      }
+      return;
+    case "turnEnd":
+      return flushInform(state, out);
+    case "read":
+      return onRead(state, out, event.id);
+    case "readCancel":
+      return onReadCancel(state, event.id);
+    case "connected":
+      return onConnected(state, out, event.address);
+    case "peerGone":
+      return onPeerGone(state, event.address);
+    case "space":
+      state.spaceLow = event.low;
+      return;
+    case "clockGap":
+      return voidRounds(state);
+    case "handover":
+      return beginHandover(state, out, event.heir);
+    case "nominate":
+      return onNominate(state, out);
+    case "snapshotTaken":
+      return onSnapshotTaken(state, out, event.meta);
+    case "chunkStored":
+      return onChunkStored(state, out, event.index);
+    case "snapshotLoaded":
+      return onSnapshotLoaded(state, out, event.meta, event.ok);
+    case "checkpoint":
+      return onCheckpoint(state, event.slot, event.stateHash);
+    default:
+      unreachable(event);
+  }
+}
+
+function onStart(state: ReplicaState, out: Outbox, durable: ReplicaState["durable"]): void {
+  state.started = true;
+  state.durable = durable;
+  assert(durable.boot > 0, "the boot count was raised before the core starts");
+  state.highestRound = durable.promised.round;
+  state.nextPingAt = state.now;
+  if (!hasIdentity(state)) {
+    tryFound(state, out);
+    return;
+  }
+  recoverLog(state, out);
+  assert(state.decided >= durableDecided(durable), "a restart knows at least what was durably decided");
+  admitRosterPeers(state);
+  scheduleFirstNomination(state);
+}
+
+function onTick(state: ReplicaState, out: Outbox): void {
+  if (state.now >= state.wakeAt) {
+    state.wakeAt = NOT_DUE;
+  }
+  if (!hasIdentity(state)) {
+    return;
+  }
+  if (state.now >= state.nextPingAt) {
+    resendGenesis(state, out);
+    sendPing(state, out, false);
+  }
+  tickCoordinator(state, out);
+  tickElection(state, out);
+  tickResend(state, out);
+  tickReads(state, out);
+  tickCatchUp(state, out);
+}
+
+function onPersisted(state: ReplicaState, out: Outbox, lsn: number): void {
+  assert(lsn > state.persistedLsn && lsn <= state.lsn, "syncs are reported in order, and only of what was persisted");
+  state.persistedLsn = lsn;
+  while (state.unsynced[0] !== undefined && state.unsynced[0].lsn <= lsn) {
+    state.unsynced.shift();
+  }
+  if (state.founding.identityLsn !== null && state.founding.identityLsn <= lsn) {
+    state.founding.identityLsn = null;
+    resendGenesis(state, out);
+  }
+  countOwnAcceptances(state, out);
+  evaluatePromises(state, out);
+}
+
+function onConnected(state: ReplicaState, out: Outbox, address: Address): void {
+  const peer = state.peers.get(address);
+  if (peer !== undefined) {
+    peer.connected = true;
+    peer.gone = false;
+    sayHello(state, out, [address]);
+  }
+}
+
+function onPeerGone(state: ReplicaState, address: Address): void {
+  const peer = state.peers.get(address);
+  if (peer !== undefined) {
+    peer.connected = false;
+    peer.gone = true;
+    voidGrantOfGone(state, peer);
+  }
+}
+
+function onReceive(
+  state: ReplicaState,
+  out: Outbox,
+  { address, header, message }: { address: Address; header: Header; message: Message },
+): void {
+  const peer = state.peers.get(address);
+  if (peer === undefined) {
+    notice(state, out, "warn", "unlisted-peer", `${address} speaks to this server, but is not in its list of replicas: check both lists.`);
+    return;
+  }
+  peer.lastHeard = state.now;
+  peer.gone = false;
+  if (message.kind === "hello") {
+    onHello(state, out, peer, header, message);
+  } else if (isAdmitted(state, header, peer, message.kind)) {
+    dispatch(state, out, { peer, header, message });
+  }
+}
+
+function dispatch(state: ReplicaState, out: Outbox, { peer, header, message }: { peer: Peer; header: Header; message: Message }): void {
+  switch (message.kind) {
+    case "ping":
+      return onPing(state, out, peer, message);
+    case "pong":
+      return onPong(state, out, peer, message);
+    case "prepare":
+      return onPrepare(state, out, peer, message);
+    case "promise":
+      return onPromise(state, out, peer, message);
+    case "propose":
+      return onPropose(state, out, peer, message);
+    case "accepted":
+      return onAccepted(state, out, peer, message);
+    case "nack":
+      return onNack(state, out, peer, message);
+    case "inform":
+      return onInform(state, out, message.inform);
+    case "catchUp":
+      return onCatchUp(state, out, peer, message);
+    case "catchUpReply":
+      return isCounted(state, peer) ? onCatchUpReply(state, out, peer, message) : undefined;
+    case "snapshotOffer":
+      return isCounted(state, peer) ? onSnapshotOffer(state, out, peer, message) : undefined;
+    case "snapshotRequest":
+      return onSnapshotRequest(state, out, peer, message);
+    case "snapshotChunk":
+      return onSnapshotChunk(state, out, message);
+    case "readIndex":
+      return onReadIndex(state, out, peer, message);
+    case "readIndexReply":
+      return onReadIndexReply(state, out, message);
+    case "handover":
+      return onHandover(state, out, message);
+    case "genesis":
+      return onGenesis(state, out, peer, message);
+    case "genesisAck":
+      return onGenesisAck(state, peer, header);
+    case "joinReply":
+      return onJoinReply(state, out, peer, message);
+    case "hello":
+    case "snapshotAck":
+    case "settleAck":
+    case "join":
+    case "forward":
+    case "forwardReply":
+      return; // Hello was handled before; the others say nothing to a core whose configuration stands still, or belong to the server layer
+    default:
+      unreachable(message);
+  }
+}
+
+/** Refusals of what this replica asked in its present ballot (PROTOCOL §1.6). */
+function onNack(state: ReplicaState, out: Outbox, peer: Peer, nack: Nack): void {
+  const ballot = state.coordinator?.ballot ?? state.candidate?.ballot;
+  state.highestRound = Math.max(state.highestRound, nack.promised.round);
+  if (ballot === undefined || !equalBallots(nack.ballot, ballot)) {
+    return;
+  }
+  switch (nack.reason) {
+    case "failing":
+      onFailing(state, peer, state.candidate === null ? nack.slot : SLOT_ZERO);
+      return;
+    case "ballot":
+      assert(compareBallots(nack.promised, ballot) > 0, "a ballot is refused only for a higher one");
+      stepDownIfBelow(state, out, nack.promised, "a voter promised a higher ballot", peer);
+      return;
+    case "behind":
+      if (state.coordinator !== null) {
+        state.coordinator.informPending = true;
+      }
+      return;
+    case "noSpace":
+    case "granted":
+    case "quarantine":
+      peer.diskOk = nack.reason === "granted";
+      onPrepareRefused(state, peer, nack);
+      return;
+    default:
+      unreachable(nack.reason);
+  }
+}
+
+/** Tells the server layer, once, whenever another replica coordinates than it was told of. */
+function announceCoordination(state: ReplicaState, out: Outbox): void {
+  const followed = followedCoordinator(state);
+  const active = state.coordinator !== null;
+  const { announced } = state;
+  const ballot = followed?.ballot ?? state.durable.promised;
+  const address = followed?.address ?? null;
+  if (announced.coordinator === address && announced.active === active && (address === null || equalBallots(announced.ballot, ballot))) {
+    return;
+  }
+  state.announced = { coordinator: address, ballot, active };
+  out.push({ kind: "coordination", coordinator: address, ballot, active });
+  redispatchReads(state, out);
+}
+
+/** Asks for a tick at the earliest moment at which something is due, if none was asked for by then. */
+function requestWake(state: ReplicaState, out: Outbox): void {
+  let due = Math.min(resendDue(state), state.election.preVote?.deadline ?? NOT_DUE);
+  if (hasIdentity(state) && state.coordinator === null && state.candidate === null) {
+    const nomination = nominationDue(state);
+    if (nomination > state.now) {
+      due = Math.min(due, nomination);
+    }
+  }
+  if (due < state.wakeAt) {
+    state.wakeAt = Math.max(due, state.now);
+    out.push({ kind: "wake", at: state.wakeAt });
+  }
+}
+
+/** Invariants that hold between any two steps, whatever happened (PROTOCOL §7.1). */
+function checkState(state: ReplicaState): void {
+  const { durable, coordinator } = state;
+  assert(durable.trimmed <= state.decided, "invariant 12: the trim point lies in the decided prefix");
+  assert(durable.trimmed <= (durable.snapshot?.index ?? 0), "invariant 12: nothing is trimmed beyond the durable snapshot");
+  assert(durable.hint <= state.decided || durable.replica === 0, "the durable hint never exceeds what is decided");
+  assert(coordinator === null || equalBallots(coordinator.ballot, durable.promised), "a coordinator's own promise is its ballot");
+  assert(coordinator === null || state.candidate === null, "phase 1 is over once phase 2 begins");
+  assert(state.reads.current === null || coordinator !== null, "only a coordinator runs read rounds");
+}

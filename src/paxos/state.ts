@@ -1,0 +1,287 @@
+/**
+ * Everything one replica knows, as one value: what is on its disk (`durable`, changed by `applyRecord` alone) and what a
+ * crash forgets. The modules beside this one are functions over it; none of them keeps anything of its own.
+ */
+import { assert } from "../base/assert.js";
+import type { Hash64 } from "../base/hash64.js";
+import { ZERO_HASH } from "../base/hash64.js";
+import { type Prng, seedPrng } from "../base/prng.js";
+import { BALLOT_ZERO, type Ballot } from "./ballot.js";
+import type { Batch } from "./batch.js";
+import type { Configuration } from "./configuration.js";
+import { type Address, diskId, type Micros, type ReplicaId, SLOT_ZERO, type Slot } from "./ids.js";
+import type { Hello, InformPart, PromiseReply, SnapshotMeta } from "./message.js";
+import { type Durable, virginDurable } from "./record.js";
+
+/** How a replica is told to behave. Times in milliseconds, sizes in bytes. */
+export type ReplicaOptions = {
+  /** Our Paxos address, as the lists name it. */
+  readonly address: Address;
+  /** Where clients reach this server; only announced. */
+  readonly clientAddress: string;
+  /** All servers that found the cluster, this one included, in any order. */
+  readonly list: readonly Address[];
+  /** Seeds the replica's generator; from true randomness outside tests. */
+  readonly seed: number;
+  /** h: rhythm of the all-to-all Ping. Default 100. */
+  readonly pingMs: number;
+  /** L: how long a grant lasts. Default 600. */
+  readonly grantMs: number;
+  /** S: a peer silent for so long is suspected. Default 600. */
+  readonly suspectMs: number;
+  /** W: undecided proposals at most, slots and bytes. Defaults 64 and 8 MiB. */
+  readonly windowSlots: number;
+  readonly windowBytes: number;
+  /** What the log keeps below the snapshot for replicas that lag. Defaults 10,000 slots and 64 MiB. */
+  readonly keepSlots: number;
+  readonly keepBytes: number;
+};
+
+/** What is known of another server. Durations and times are microseconds of our clock; NEVER where it did not happen. */
+export type Peer = {
+  readonly address: Address;
+  /** The Hello of its newest life that reached us, and the identity that Hello came under. */
+  hello: Hello | null;
+  replica: ReplicaId;
+  /** Its disk is not the one this identity belongs to, or it went back in time: it is never counted. */
+  foreign: boolean;
+  /** Our own stream to it is open. */
+  connected: boolean;
+  /** Its process is gone: the connection closed and a new one was refused. */
+  gone: boolean;
+  lastHeard: Micros;
+  lastPong: Micros;
+  decided: Slot;
+  hears: readonly ReplicaId[];
+  diskOk: boolean;
+  /** Smoothed time from question to answer, its sync included. */
+  roundTrip: Micros;
+  /** Sending time of our newest Ping that it answered okFor our ballot. */
+  okSentAt: Micros;
+  /** When what it owes (Promise or Accepted) is asked for again, and the wait after that. */
+  resendAt: Micros;
+  resendWait: Micros;
+  /** Slots it refused with Nack(failing) (slot 0: the Prepare), and when they are asked for again. */
+  readonly failing: Set<Slot>;
+  failingAt: Micros;
+  failingWait: Micros;
+  /** Last time it acked a proposal of ours; NEVER if none since we coordinate. */
+  lastAck: Micros;
+};
+
+export const NEVER: Micros = Number.NEGATIVE_INFINITY;
+export const NOT_DUE: Micros = Number.POSITIVE_INFINITY;
+
+/** What an acceptor owes the owner of `ballot`: to refuse other replicas' Prepares for a while (PROTOCOL §2.2). */
+export type Grant = { readonly owner: ReplicaId; readonly ballot: Ballot; until: Micros; hardUntil: Micros };
+
+/** One acceptor's answers to our Prepare: the newest complete one counts, a newer one may be coming in. */
+export type PromiseCollection = {
+  complete: readonly PromiseReply[] | null;
+  readonly incoming: Map<number, PromiseReply>;
+  incomingId: PromiseReply["replyId"] | null;
+};
+
+/** Phase 1 in progress. */
+export type Candidate = {
+  readonly ballot: Ballot;
+  readonly handoverOf: Ballot | null;
+  /** Our own promise counts once this is synced. */
+  readonly lsn: number;
+  readonly promises: Map<ReplicaId, PromiseCollection>;
+  readonly refusedBy: Set<ReplicaId>;
+  lastProgress: Micros;
+};
+
+/** One undecided proposal. */
+export type Proposal = {
+  readonly slot: Slot;
+  readonly batch: Batch;
+  readonly lsn: number;
+  readonly acks: Set<ReplicaId>;
+  readonly sentAt: Micros;
+};
+
+/** Phase 2: this replica coordinates. One ballot, one configuration. */
+export type Coordinator = {
+  readonly ballot: Ballot;
+  readonly configuration: Configuration;
+  /** Values found in phase 1 that still wait for a place in the window, in slot order from nextSlot on. */
+  readonly adopted: Batch[];
+  /** M: reads wait until this is decided (PROTOCOL §1.4, step 5). */
+  readonly recovered: Slot;
+  nextSlot: Slot;
+  readonly proposals: Map<Slot, Proposal>;
+  proposedBytes: number;
+  /** A configuration entry was proposed: nothing may follow it in this ballot. */
+  ended: boolean;
+  /** The decided slot moved and no message has said so yet. */
+  informPending: boolean;
+  lastProgress: Micros;
+  handover: { readonly heir: Address | null; readonly deadline: Micros } | null;
+};
+
+export type PreVote = { readonly seq: number; readonly deadline: Micros; readonly willing: Set<ReplicaId> };
+
+/** A read waiting at the coordinator: ours (from = null) or a peer's. */
+export type ReadRequest = { readonly id: number; readonly from: Address | null; done: boolean };
+/** One Ping round that reads rest on. */
+export type ReadRound = {
+  readonly seq: number;
+  readonly index: Slot;
+  readonly startedAt: Micros;
+  readonly requests: readonly ReadRequest[];
+  readonly acks: Set<ReplicaId>;
+};
+
+export type ReplicaState = {
+  readonly options: ReplicaOptions;
+  readonly prng: Prng;
+  now: Micros;
+  started: boolean;
+  durable: Durable;
+  /** The last lsn handed out, and the last one known to be synced. */
+  lsn: number;
+  persistedLsn: number;
+  /** When each persist that is not yet synced was handed out, oldest first. */
+  readonly unsynced: { lsn: number; readonly at: Micros }[];
+  spaceLow: boolean;
+  /** Set once this replica is known to hold another state than the others: it votes and serves no more. */
+  quarantined: boolean;
+
+  /** D: everything up to here is decided, and was handed out for applying. */
+  decided: Slot;
+  chain: Hash64;
+  /** chain(x) for trimmed < x <= decided. */
+  readonly chains: Map<Slot, Hash64>;
+  /** Ascending; the last one that begins at or below a slot governs it. */
+  configurations: { readonly from: Slot; readonly configuration: Configuration }[];
+  /** Payload bytes of the decided entries that are held. */
+  heldBytes: number;
+
+  readonly peers: Map<Address, Peer>;
+  highestRound: number;
+  pingSeq: number;
+  nextPingAt: Micros;
+  /** Sending times of recent Pings, by seq. */
+  readonly pingsSent: Map<number, Micros>;
+  replyCounter: number;
+
+  grant: Grant | null;
+  election: { waitUntil: Micros; attempts: number; coordinatorGone: boolean; preVote: PreVote | null };
+  candidate: Candidate | null;
+  coordinator: Coordinator | null;
+  /** What the last `coordination` effect said. */
+  announced: { coordinator: Address | null; ballot: Ballot; active: boolean };
+  wakeAt: Micros;
+
+  /** The newest inform that could not be followed yet. */
+  remembered: InformPart | null;
+  /** Others know more than D is, since when D last moved. */
+  lagging: { readonly decided: Slot; readonly since: Micros } | null;
+  catchUp: {
+    asked: { readonly peer: Address; readonly at: Micros } | null;
+    /** The peer that failed us last; another is asked first. */
+    avoid: Address | null;
+    receiving: { readonly meta: SnapshotMeta; source: Address; next: number; stored: number; loading: boolean; at: Micros } | null;
+  };
+
+  readonly reads: {
+    /** Reads of this server: the slot they must see once known, and when the coordinator was asked. */
+    readonly local: Map<number, { index: Slot | null; askedAt: Micros }>;
+    queue: ReadRequest[];
+    readonly rounds: Map<number, ReadRound>;
+    /** The round that holds up the next one. */
+    current: number | null;
+  };
+
+  readonly founding: {
+    /** Replicas known to hold Genesis durably. */
+    readonly holders: Set<ReplicaId>;
+    /** Our own identity record; Genesis is sent once it is synced. */
+    identityLsn: number | null;
+    /** A cluster exists that does not know this disk. */
+    refused: { readonly by: Address; readonly listed: boolean } | null;
+  };
+  /** Codes and subjects of notices already given, so that each is given once. */
+  readonly noticed: Set<string>;
+  checkpoint: { readonly slot: Slot; readonly chain: Hash64; readonly stateHash: Hash64 } | null;
+  readonly disagreeing: Set<ReplicaId>;
+};
+
+export function newPeer(address: Address): Peer {
+  return {
+    address,
+    hello: null,
+    replica: 0 as ReplicaId,
+    foreign: false,
+    connected: false,
+    gone: false,
+    lastHeard: NEVER,
+    lastPong: NEVER,
+    decided: SLOT_ZERO,
+    hears: [],
+    diskOk: true,
+    roundTrip: 0,
+    okSentAt: NEVER,
+    resendAt: NOT_DUE,
+    resendWait: 0,
+    failing: new Set(),
+    failingAt: NOT_DUE,
+    failingWait: 0,
+    lastAck: NEVER,
+  };
+}
+
+/** A replica that has not seen its `start` event. Throws AssertionFailure on options that config validation must have refused. */
+export function createReplica(options: ReplicaOptions): ReplicaState {
+  assert(options.list.includes(options.address), "the list of replicas names this server");
+  assert(new Set(options.list).size === options.list.length, "the list of replicas names each server once");
+  assert(
+    options.pingMs > 0 && options.grantMs > options.pingMs && options.suspectMs > options.pingMs,
+    "pingMs is below grantMs and suspectMs",
+  );
+  const peers = new Map(options.list.filter((listed) => listed !== options.address).map((listed) => [listed, newPeer(listed)]));
+  return {
+    options,
+    prng: seedPrng(options.seed),
+    now: 0,
+    started: false,
+    durable: virginDurable(diskId("0".repeat(32))),
+    lsn: 0,
+    persistedLsn: 0,
+    unsynced: [],
+    spaceLow: false,
+    quarantined: false,
+    decided: SLOT_ZERO,
+    chain: ZERO_HASH,
+    chains: new Map(),
+    configurations: [],
+    heldBytes: 0,
+    peers,
+    highestRound: 0,
+    pingSeq: 0,
+    nextPingAt: 0,
+    pingsSent: new Map(),
+    replyCounter: 0,
+    grant: null,
+    election: { waitUntil: NOT_DUE, attempts: 0, coordinatorGone: false, preVote: null },
+    candidate: null,
+    coordinator: null,
+    announced: { coordinator: null, ballot: BALLOT_ZERO, active: false },
+    wakeAt: NOT_DUE,
+    remembered: null,
+    lagging: null,
+    catchUp: { asked: null, avoid: null, receiving: null },
+    reads: { local: new Map(), queue: [], rounds: new Map(), current: null },
+    founding: { holders: new Set(), identityLsn: null, refused: null },
+    noticed: new Set(),
+    checkpoint: null,
+    disagreeing: new Set(),
+  };
+}
+
+/** Milliseconds as the core counts time. */
+export function micros(millis: number): Micros {
+  return millis * 1000;
+}

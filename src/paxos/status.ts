@@ -1,0 +1,131 @@
+/** A replica's view of itself and of the cluster as a plain value: for people, `status`, and the sentences of errors. Changes nothing. */
+import type { Ballot } from "./ballot.js";
+import { highestKnownDecided } from "./catch-up.js";
+import { isQuorum } from "./configuration.js";
+import { isFounded } from "./election.js";
+import { awaitedForFounding, refusalText } from "./founding.js";
+import { followedCoordinator } from "./grant.js";
+import type { Address, ClusterId, ReplicaId, Slot } from "./ids.js";
+import { currentConfiguration } from "./log.js";
+import { hasIdentity, isCounted, isLive, peerOf, votes } from "./membership.js";
+import type { ReplicaState } from "./state.js";
+
+export type ReplicaStatus = {
+  readonly role: "founding" | "replica" | "candidate" | "coordinator" | "observer";
+  readonly replica: ReplicaId;
+  readonly clusterId: ClusterId;
+  readonly boot: number;
+  readonly promised: Ballot;
+  readonly coordinator: Address | null;
+  readonly decided: Slot;
+  readonly trimmed: Slot;
+  readonly snapshotSlot: number;
+  /** The highest slot that anyone said is decided. */
+  readonly highestKnownDecided: Slot;
+  /** Who answered a Ping lately, this server included. */
+  readonly live: readonly Address[];
+  readonly voters: ReadonlyArray<{ readonly replica: ReplicaId; readonly address: Address; readonly live: boolean }>;
+  readonly members: ReadonlyArray<{ readonly replica: ReplicaId; readonly address: Address; readonly clientAddress: string }>;
+  /** Servers that founding waits for. */
+  readonly awaited: readonly Address[];
+  /** Why nothing can be decided now, in a sentence that names what is needed; null when nothing stands in the way. */
+  readonly blocked: string | null;
+};
+
+export function statusOf(state: ReplicaState): ReplicaStatus {
+  const { durable } = state;
+  const live = [state.options.address, ...[...state.peers.values()].filter((peer) => isLive(state, peer)).map((peer) => peer.address)];
+  return {
+    role: roleOf(state),
+    replica: durable.replica,
+    clusterId: durable.clusterId,
+    boot: durable.boot,
+    promised: durable.promised,
+    coordinator: followedCoordinator(state)?.address ?? null,
+    decided: state.decided,
+    trimmed: durable.trimmed,
+    snapshotSlot: durable.snapshot?.index ?? 0,
+    highestKnownDecided: highestKnownDecided(state),
+    live,
+    voters: votersOf(state),
+    members: membersOf(state),
+    awaited: hasIdentity(state) ? unacknowledged(state) : awaitedForFounding(state),
+    blocked: blockedSentence(state),
+  };
+}
+
+function roleOf(state: ReplicaState): ReplicaStatus["role"] {
+  if (!hasIdentity(state)) {
+    return "founding";
+  }
+  if (state.coordinator !== null) {
+    return "coordinator";
+  }
+  if (state.candidate !== null) {
+    return "candidate";
+  }
+  return votes(state) ? "replica" : "observer";
+}
+
+function votersOf(state: ReplicaState): ReplicaStatus["voters"] {
+  if (!hasIdentity(state)) {
+    return [];
+  }
+  const { voters, roster } = currentConfiguration(state);
+  return roster
+    .filter((entry) => voters.includes(entry.replica))
+    .map(({ replica, address }) => ({ replica, address, live: isVoterLive(state, replica) }));
+}
+
+function isVoterLive(state: ReplicaState, replica: ReplicaId): boolean {
+  const peer = peerOf(state, replica);
+  return replica === state.durable.replica || (peer !== undefined && isCounted(state, peer) && isLive(state, peer));
+}
+
+function membersOf(state: ReplicaState): ReplicaStatus["members"] {
+  const own = { replica: state.durable.replica, address: state.options.address, clientAddress: state.options.clientAddress };
+  const others = [...state.peers.values()].map((peer) => ({
+    replica: peer.replica,
+    address: peer.address,
+    clientAddress: peer.hello?.clientAddress ?? "",
+  }));
+  return [own, ...others];
+}
+
+/** Listed replicas that are not known to hold Genesis, while that still matters. */
+function unacknowledged(state: ReplicaState): Address[] {
+  if (isFounded(state)) {
+    return [];
+  }
+  const { roster } = currentConfiguration(state);
+  return roster
+    .filter(({ replica }) => replica !== state.durable.replica && !state.founding.holders.has(replica))
+    .map(({ address }) => address);
+}
+
+function blockedSentence(state: ReplicaState): string | null {
+  const refused = refusalText(state);
+  if (refused !== null) {
+    return refused;
+  }
+  if (state.quarantined) {
+    return "This server's state differs from the majority's: set its data directory aside and start it with an empty one.";
+  }
+  const total = state.options.list.length;
+  const awaited = hasIdentity(state) ? unacknowledged(state) : awaitedForFounding(state);
+  if (!hasIdentity(state) || awaited.length > 0) {
+    const said = total - awaited.length;
+    return awaited.length > 0
+      ? `The cluster is being founded: ${said} of ${total} servers have said hello; waiting for ${awaited.join(", ")}.`
+      : "The cluster is being founded.";
+  }
+  const configuration = currentConfiguration(state);
+  if (isQuorum(configuration, (replica) => isVoterLive(state, replica))) {
+    return null;
+  }
+  const voters = votersOf(state);
+  const missing = voters.filter((voter) => !voter.live).map((voter) => voter.address);
+  const answering = voters.length - missing.length;
+  const needed = Math.floor(voters.length / 2) + 1;
+  return `Only ${answering} of ${voters.length} voters answer and ${needed} are needed: start ${missing.length > 1 ? "one or more of " : ""}${missing.join(", ")}.`;
+}
