@@ -1,0 +1,147 @@
+/**
+ * A server for tests of clients: KeyValueStore and Admin over @grpc/grpc-js, backed by a Map, whose answers a test may replace.
+ * It must never be used outside tests: it agrees with nobody and keeps nothing.
+ */
+import { createServer, type Socket } from "node:net";
+import { create, type DescMessage, type DescMethod, fromBinary, type Message, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { Metadata, Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
+import { Admin, type StatusResponse, StatusResponseSchema } from "../../gen/admin_pb.js";
+import {
+  type DeleteRequest,
+  EmptyMessageSchema,
+  type GetRequest,
+  GetResponseSchema,
+  KeyValueStore,
+  type PutRequest,
+} from "../../gen/keyvaluestore_pb.js";
+import { OUTCOME_TRAILER } from "../error.js";
+
+/** A status that a fake answers with; `outcome` goes into the trailer. */
+export class FakeFailure extends Error {
+  readonly code: status;
+  readonly outcome: string | undefined;
+
+  constructor(code: status, message: string, outcome?: string) {
+    super(message);
+    this.code = code;
+    this.outcome = outcome;
+  }
+}
+
+/** What a test may replace. Each is called for every request; what it throws is the answer, and `await new Promise(() => {})` is silence. */
+export type FakeBehaviour = {
+  readonly beforeGet?: (key: string) => Promise<void> | void;
+  readonly beforePut?: (key: string, value: string) => Promise<void> | void;
+  readonly beforeDelete?: (key: string) => Promise<void> | void;
+  readonly status?: () => MessageInitShape<typeof StatusResponseSchema>;
+};
+
+export type FakeServer = {
+  /** `127.0.0.1:port`. */
+  readonly endpoint: string;
+  readonly port: number;
+  readonly store: Map<string, string>;
+  /** The calls in order of arrival, such as `put a=1`. */
+  readonly calls: string[];
+  /** Cuts every connection at once, as a killed process does. */
+  kill(): void;
+};
+
+/** Starts a fake on a free port, or on `port`. Call `kill` when done. */
+export async function startFakeServer(behaviour: FakeBehaviour = {}, port = 0): Promise<FakeServer> {
+  const store = new Map<string, string>();
+  const calls: string[] = [];
+  const server = new Server();
+  server.addService(definition(KeyValueStore.method), {
+    getValue: handler(async (request: GetRequest) => {
+      calls.push(`get ${request.key}`);
+      await behaviour.beforeGet?.(request.key);
+      const value = store.get(request.key);
+      if (value === undefined) {
+        throw new FakeFailure(status.NOT_FOUND, "Key not found.");
+      }
+      return create(GetResponseSchema, { value });
+    }),
+    putPair: handler(async (request: PutRequest) => {
+      calls.push(`put ${request.key}=${request.value}`);
+      await behaviour.beforePut?.(request.key, request.value);
+      store.set(request.key, request.value);
+      return create(EmptyMessageSchema);
+    }),
+    deletePair: handler(async (request: DeleteRequest) => {
+      calls.push(`delete ${request.key}`);
+      await behaviour.beforeDelete?.(request.key);
+      store.delete(request.key);
+      return create(EmptyMessageSchema);
+    }),
+  });
+  server.addService(definition(Admin.method), {
+    status: handler(async (): Promise<StatusResponse> => create(StatusResponseSchema, behaviour.status?.() ?? {})),
+  });
+  // Sockets of our own, so that `kill` can cut them as the end of a process does: forceShutdown would say goodbye first.
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const sockets = new Set<Socket>();
+  const listener = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket)).on("error", () => undefined);
+    injector.injectConnection(socket);
+  });
+  await new Promise<void>((resolve, reject) => {
+    listener.once("error", reject).listen(port, "127.0.0.1", resolve);
+  });
+  const address = listener.address();
+  const bound = typeof address === "object" && address !== null ? address.port : 0;
+  const kill = (): void => {
+    listener.close();
+    for (const socket of sockets) {
+      socket.destroy();
+    }
+    server.forceShutdown();
+  };
+  return { endpoint: `127.0.0.1:${bound}`, port: bound, store, calls, kill };
+}
+
+/** A port on which nothing listens: bound once and closed again. */
+export async function freePort(): Promise<number> {
+  const server = await startFakeServer();
+  server.kill();
+  return server.port;
+}
+
+type Methods = Readonly<Record<string, DescMethod>>;
+
+function definition(methods: Methods) {
+  const entries = Object.entries(methods).map(([name, method]) => [
+    name,
+    {
+      path: `/${method.parent.typeName}/${method.name}`,
+      requestStream: false,
+      responseStream: false,
+      requestSerialize: serializer(method.input),
+      requestDeserialize: (bytes: Buffer) => fromBinary(method.input, bytes),
+      responseSerialize: serializer(method.output),
+      responseDeserialize: (bytes: Buffer) => fromBinary(method.output, bytes),
+    },
+  ]);
+  return Object.fromEntries(entries);
+}
+
+function serializer(schema: DescMessage) {
+  return (message: Message): Buffer => Buffer.from(toBinary(schema, message));
+}
+
+function handler<Request, Response>(answer: (request: Request) => Promise<Response>) {
+  return (call: ServerUnaryCall<Request, Response>, reply: sendUnaryData<Response>): void => {
+    answer(call.request).then(
+      (response) => reply(null, response),
+      (failure: unknown) => {
+        const metadata = new Metadata();
+        if (failure instanceof FakeFailure && failure.outcome !== undefined) {
+          metadata.set(OUTCOME_TRAILER, failure.outcome);
+        }
+        const code = failure instanceof FakeFailure ? failure.code : status.INTERNAL;
+        reply({ code, details: failure instanceof Error ? failure.message : String(failure), metadata });
+      },
+    );
+  };
+}
