@@ -10,6 +10,7 @@ import { askForEntries } from "./catch-up.js";
 import { isQuorum } from "./configuration.js";
 import { activate } from "./coordinator.js";
 import { SLOT_ZERO, type Slot, slotAfter } from "./ids.js";
+import { isLoading } from "./learner.js";
 import { currentConfiguration } from "./log.js";
 import { isCounted, peerOf, votes } from "./membership.js";
 import type { PromiseEntry, PromiseReply } from "./message.js";
@@ -64,7 +65,7 @@ function collect(collection: PromiseCollection, part: PromiseReply): boolean {
 /** Whether a quorum's complete promises are in; if so catches up to them, or becomes active. */
 export function evaluatePromises(state: ReplicaState, out: Outbox): void {
   const { candidate } = state;
-  if (candidate === null || candidate.lsn > state.persistedLsn || !votes(state)) {
+  if (candidate === null || candidate.lsn > state.persistedLsn || !votes(state) || isLoading(state)) {
     return;
   }
   const replies = countedReplies(state, candidate);

@@ -4,7 +4,7 @@
  */
 import type { Ballot } from "./ballot.js";
 import type { Batch } from "./batch.js";
-import type { Address, Micros, ReplicaId, Slot } from "./ids.js";
+import type { Address, Micros, Slot } from "./ids.js";
 import type { Header, Message, Notice, Pledge, SnapshotMeta } from "./message.js";
 import type { Durable, WalRecord } from "./record.js";
 
@@ -83,6 +83,3 @@ export type Effect =
   | { readonly kind: "notice"; readonly level: "info" | "warn" | "error"; readonly code: string; readonly text: string }
   /** This replica must stop: it is damaged or was refused for good. */
   | { readonly kind: "halt"; readonly text: string };
-
-/** Who a message came from, resolved by the core: needed by the server layer for the messages that it handles itself. */
-export type Sender = { readonly replica: ReplicaId; readonly address: Address };

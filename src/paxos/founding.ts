@@ -10,7 +10,7 @@ import { scheduleFirstNomination } from "./election.js";
 import { voidGrantOfGone } from "./grant.js";
 import { type Address, clusterId, type DiskId, SLOT_ZERO, VIRGIN } from "./ids.js";
 import { currentConfiguration, resetLog } from "./log.js";
-import { admitRosterPeers, allPeers, hasIdentity, sameCluster } from "./membership.js";
+import { admitRosterPeers, allPeers, hasIdentity, isCounted, sameCluster } from "./membership.js";
 import { type Genesis, type Header, type Hello, type JoinReply, PEER_VERSION } from "./message.js";
 import { notice, type Outbox, persist, send } from "./outbox.js";
 import { askEverythingAgain } from "./resend.js";
@@ -47,6 +47,7 @@ export function onHello(state: ReplicaState, out: Outbox, peer: Peer, header: He
   const wentBack = isSameDisk && hello.boot < before.boot;
   peer.hello = hello;
   peer.replica = header.from;
+  peer.clusterId = header.clusterId;
   peer.foreign = wentBack || (hasIdentity(state) && header.from !== VIRGIN && !sameCluster(state, header));
   if (hello.decided > peer.decided && !peer.foreign) {
     peer.decided = hello.decided;
@@ -163,6 +164,13 @@ function takeIdentity(state: ReplicaState, out: Outbox, genesis: Genesis): void 
   );
   resetLog(state);
   admitRosterPeers(state);
+  for (const peer of state.peers.values()) {
+    // Hellos under an identity that came before ours: they could not be understood then.
+    peer.foreign ||= peer.replica !== VIRGIN && peer.clusterId !== cluster;
+    if (isCounted(state, peer)) {
+      state.founding.holders.add(peer.replica);
+    }
+  }
   state.founding.refused = null;
   scheduleFirstNomination(state);
 }

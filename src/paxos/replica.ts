@@ -37,7 +37,7 @@ import { onInform } from "./learner.js";
 import { recoverLog } from "./log.js";
 import { admitRosterPeers, hasIdentity, isAdmitted, isCounted } from "./membership.js";
 import type { Header, Message, Nack } from "./message.js";
-import { notice, type Outbox } from "./outbox.js";
+import { notice, type Outbox, persist } from "./outbox.js";
 import { onPing, onPong, sendPing } from "./ping.js";
 import { onRead, onReadCancel, onReadIndex, onReadIndexReply, redispatchReads, tickReads, voidRounds } from "./read-index.js";
 import { durableDecided } from "./record.js";
@@ -60,6 +60,7 @@ export function step(state: ReplicaState, event: Event): readonly Effect[] {
   state.now = event.now;
   handle(state, out, event);
   announceCoordination(state, out);
+  keepHint(state, out);
   checkState(state);
   requestWake(state, out);
   return out;
@@ -165,7 +166,6 @@ function onPersisted(state: ReplicaState, out: Outbox, lsn: number): void {
 function onConnected(state: ReplicaState, out: Outbox, address: Address): void {
   const peer = state.peers.get(address);
   if (peer !== undefined) {
-    peer.connected = true;
     peer.gone = false;
     sayHello(state, out, [address]);
   }
@@ -174,7 +174,6 @@ function onConnected(state: ReplicaState, out: Outbox, address: Address): void {
 function onPeerGone(state: ReplicaState, address: Address): void {
   const peer = state.peers.get(address);
   if (peer !== undefined) {
-    peer.connected = false;
     peer.gone = true;
     voidGrantOfGone(state, peer);
   }
@@ -279,6 +278,13 @@ function onNack(state: ReplicaState, out: Outbox, peer: Peer, nack: Nack): void 
       return;
     default:
       unreachable(nack.reason);
+  }
+}
+
+/** The durable decided slot lags the volatile one by less than the window, whichever way D moved (PROTOCOL §1.4, step 2). */
+function keepHint(state: ReplicaState, out: Outbox): void {
+  if (state.decided - durableDecided(state.durable) >= state.options.windowSlots) {
+    persist(state, out, [{ kind: "decided", slot: state.decided }], []);
   }
 }
 

@@ -9,7 +9,7 @@ import { type Prng, seedPrng } from "../base/prng.js";
 import { BALLOT_ZERO, type Ballot } from "./ballot.js";
 import type { Batch } from "./batch.js";
 import type { Configuration } from "./configuration.js";
-import { type Address, diskId, type Micros, type ReplicaId, SLOT_ZERO, type Slot } from "./ids.js";
+import { type Address, type ClusterId, diskId, type Micros, NO_CLUSTER, type ReplicaId, SLOT_ZERO, type Slot, VIRGIN } from "./ids.js";
 import type { Hello, InformPart, PromiseReply, SnapshotMeta } from "./message.js";
 import { type Durable, virginDurable } from "./record.js";
 
@@ -43,10 +43,9 @@ export type Peer = {
   /** The Hello of its newest life that reached us, and the identity that Hello came under. */
   hello: Hello | null;
   replica: ReplicaId;
+  clusterId: ClusterId;
   /** Its disk is not the one this identity belongs to, or it went back in time: it is never counted. */
   foreign: boolean;
-  /** Our own stream to it is open. */
-  connected: boolean;
   /** Its process is gone: the connection closed and a new one was refused. */
   gone: boolean;
   lastHeard: Micros;
@@ -213,9 +212,9 @@ export function newPeer(address: Address): Peer {
   return {
     address,
     hello: null,
-    replica: 0 as ReplicaId,
+    replica: VIRGIN,
+    clusterId: NO_CLUSTER,
     foreign: false,
-    connected: false,
     gone: false,
     lastHeard: NEVER,
     lastPong: NEVER,
