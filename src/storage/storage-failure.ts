@@ -1,0 +1,76 @@
+/**
+ * The one error of this layer: the disk broke, is full, or holds what it must not. It says which file, why, and what a person
+ * can do. After one of kind "io" or "corrupt" the process must end: nothing here is ever tried again.
+ */
+import type { Ballot } from "../paxos/ballot.js";
+import type { Slot } from "../paxos/ids.js";
+
+/**
+ * io: the disk refused or a sync failed; nobody knows what is on it. corrupt: the disk holds something else than was written.
+ * full: no space. newer-format: written by a later version. foreign: the directory is not ours. locked: another process has it.
+ */
+export type StorageFailureKind = "io" | "corrupt" | "full" | "newer-format" | "foreign" | "locked";
+
+/**
+ * A batch of the log whose body is damaged while its header is good: what was promised is known, and every slot from `first`
+ * to `last` would have to be fetched again as decided before this replica may vote (PROTOCOL §6).
+ */
+export type DamagedRange = {
+  readonly offset: number;
+  readonly first: Slot;
+  readonly last: Slot;
+  readonly promised: Ballot;
+  readonly hardMs: number;
+};
+
+export type StorageFailureOptions = {
+  /** The file or directory it is about. */
+  readonly path: string;
+  /** What the person who reads it can do, as a sentence. */
+  readonly remedy: string;
+  /** Not empty only where the damage could be repaired from other replicas: every damaged batch has a good header. */
+  readonly damaged?: readonly DamagedRange[];
+  readonly cause?: unknown;
+};
+
+export class StorageFailure extends Error {
+  override readonly name = "StorageFailure";
+  readonly kind: StorageFailureKind;
+  readonly path: string;
+  readonly remedy: string;
+  readonly damaged: readonly DamagedRange[];
+
+  constructor(kind: StorageFailureKind, message: string, options: StorageFailureOptions) {
+    super(`${options.path}: ${message} [${kind}]. ${options.remedy}`, options.cause === undefined ? undefined : { cause: options.cause });
+    this.kind = kind;
+    this.path = options.path;
+    this.remedy = options.remedy;
+    this.damaged = options.damaged ?? [];
+  }
+}
+
+const REMEDY_IO = "Check the disk and the system's log, then start the server again; it reads back what is really there.";
+const REMEDY_FULL = "Free space on this disk, then start the server again; nothing that was acknowledged is lost.";
+
+/** What to do with a replica whose disk lies: the others have the data. */
+export const REMEDY_CORRUPT =
+  "Do not edit the file. Stop this server, set its data directory aside and let it join again with an empty one; only when no other server is left, restore a backup.";
+
+/** The POSIX name that an error of the File port carries, or "". */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+}
+
+/** What an error of the File port means for the storage. One that is a StorageFailure already stays as it is. */
+export function failureOf(error: unknown, path: string, action: string): StorageFailure {
+  if (error instanceof StorageFailure) {
+    return error;
+  }
+  const full = codeOf(error) === "ENOSPC" || codeOf(error) === "EDQUOT";
+  const reason = error instanceof Error ? error.message : String(error);
+  return new StorageFailure(full ? "full" : "io", `cannot ${action}: ${reason}`, {
+    path,
+    remedy: full ? REMEDY_FULL : REMEDY_IO,
+    cause: error,
+  });
+}
