@@ -225,10 +225,10 @@ function writeOther(writer: ByteWriter, message: OtherMessage): void {
       writeForwardReply(writer, message);
       return;
     case "readIndex":
-      writer.varint(message.id);
+      writer.varint(message.boot).varint(message.id);
       return;
     case "readIndexReply":
-      writer.varint(message.id);
+      writer.varint(message.boot).varint(message.id);
       writeBallot(writer, message.ballot);
       writer.varint(message.index);
       return;
@@ -308,9 +308,15 @@ function readOther(reader: ByteReader, kind: number): Message {
     case MESSAGE_KIND.forwardReply:
       return readForwardReply(reader);
     case MESSAGE_KIND.readIndex:
-      return { kind: "readIndex", id: reader.varint() };
+      return { kind: "readIndex", boot: reader.varint(), id: reader.varint() };
     case MESSAGE_KIND.readIndexReply:
-      return { kind: "readIndexReply", id: reader.varint(), ballot: readBallot(reader), index: readSlot(reader) };
+      return {
+        kind: "readIndexReply",
+        boot: reader.varint(),
+        id: reader.varint(),
+        ballot: readBallot(reader),
+        index: readSlot(reader),
+      };
     case MESSAGE_KIND.genesis:
       return { kind: "genesis", clusterId: readClusterId(reader), lineage: readLineage(reader), configuration: readConfiguration(reader) };
     case MESSAGE_KIND.genesisAck:

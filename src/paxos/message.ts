@@ -177,9 +177,16 @@ export type ForwardReply = {
   readonly payload: Uint8Array;
 };
 
-/** Asks the coordinator for the slot that a read must wait for. */
-export type ReadIndex = { readonly kind: "readIndex"; readonly id: number };
-export type ReadIndexReply = { readonly kind: "readIndexReply"; readonly id: number; readonly ballot: Ballot; readonly index: Slot };
+/** Asks the coordinator for the slot that a read must wait for. Ids are unique in one life of the asker, so its boot goes with them. */
+export type ReadIndex = { readonly kind: "readIndex"; readonly boot: number; readonly id: number };
+/** `boot` and `id` are those of the question: a reply to a former life says nothing about a read of the present one. */
+export type ReadIndexReply = {
+  readonly kind: "readIndexReply";
+  readonly boot: number;
+  readonly id: number;
+  readonly ballot: Ballot;
+  readonly index: Slot;
+};
 
 /** The sender has retired `ballot`; the receiver may take over at once, naming it. */
 export type Handover = { readonly kind: "handover"; readonly ballot: Ballot };

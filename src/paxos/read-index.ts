@@ -32,7 +32,7 @@ export function onRead(state: ReplicaState, out: Outbox, id: number): void {
 
 function dispatch(state: ReplicaState, out: Outbox, id: number): void {
   if (state.coordinator !== null) {
-    enqueue(state, { id, from: null, done: false });
+    enqueue(state, { boot: state.durable.boot, id, from: null, done: false });
     pumpReads(state, out);
     return;
   }
@@ -40,7 +40,7 @@ function dispatch(state: ReplicaState, out: Outbox, id: number): void {
   const read = state.reads.local.get(id);
   if (coordinator !== null && read !== undefined) {
     read.askedAt = state.now;
-    send(state, out, [coordinator.address], { kind: "readIndex", id });
+    send(state, out, [coordinator.address], { kind: "readIndex", boot: state.durable.boot, id });
   }
 }
 
@@ -51,16 +51,17 @@ function enqueue(state: ReplicaState, request: ReadRequest): void {
 }
 
 /** A read of a peer that takes this replica for the coordinator; if it is not, the peer asks again when it knows better. */
-export function onReadIndex(state: ReplicaState, out: Outbox, peer: Peer, { id }: ReadIndex): void {
+export function onReadIndex(state: ReplicaState, out: Outbox, peer: Peer, { boot, id }: ReadIndex): void {
   if (state.coordinator !== null) {
-    enqueue(state, { id, from: peer.address, done: false });
+    enqueue(state, { boot, id, from: peer.address, done: false });
     pumpReads(state, out);
   }
 }
 
-export function onReadIndexReply(state: ReplicaState, out: Outbox, { id, index }: ReadIndexReply): void {
+/** A reply to a read of a former life may bear the id of a present one, and would let that one miss what was decided in between. */
+export function onReadIndexReply(state: ReplicaState, out: Outbox, { boot, id, index }: ReadIndexReply): void {
   const read = state.reads.local.get(id);
-  if (read !== undefined && read.index === null) {
+  if (boot === state.durable.boot && read !== undefined && read.index === null) {
     read.index = index;
     releaseReads(state, out);
   }
@@ -119,7 +120,13 @@ function concludeRound(state: ReplicaState, out: Outbox, round: ReadRound): void
     }
     request.done = true;
     if (request.from !== null) {
-      send(state, out, [request.from], { kind: "readIndexReply", id: request.id, ballot: coordinator.ballot, index: round.index });
+      send(state, out, [request.from], {
+        kind: "readIndexReply",
+        boot: request.boot,
+        id: request.id,
+        ballot: coordinator.ballot,
+        index: round.index,
+      });
     } else if (reads.local.delete(request.id)) {
       ready.push(request.id);
     }

@@ -123,7 +123,7 @@ export type Coordinator = {
 export type PreVote = { readonly seq: number; readonly deadline: Micros; readonly willing: Set<ReplicaId> };
 
 /** A read waiting at the coordinator: ours (from = null) or a peer's. */
-export type ReadRequest = { readonly id: number; readonly from: Address | null; done: boolean };
+export type ReadRequest = { readonly boot: number; readonly id: number; readonly from: Address | null; done: boolean };
 /** One Ping round that reads rest on. */
 export type ReadRound = {
   readonly seq: number;

@@ -234,9 +234,9 @@ function randomOther(prng: Prng, kind: OtherKind): Message {
     case "forwardReply":
       return { kind, id, refused: nextChance(prng, 0.5), coordinator: orNull(prng, randomAddress), payload: randomBytes(prng, 200) };
     case "readIndex":
-      return { kind, id };
+      return { kind, boot: randomNumber(prng), id };
     case "readIndexReply":
-      return { kind, id, ballot: randomBallot(prng), index };
+      return { kind, boot: randomNumber(prng), id, ballot: randomBallot(prng), index };
     case "genesis":
       return { kind, clusterId: randomCluster(prng), lineage: randomLineage(prng), configuration: randomConfiguration(prng) };
     case "genesisAck":
