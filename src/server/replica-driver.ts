@@ -43,6 +43,7 @@ export class ReplicaDriver {
   private inTurn = false;
   /** Something happened after this turn's last event: another turn must follow. */
   private turnWanted = false;
+  private stopped = false;
   private wake: { readonly at: Micros; readonly timer: TimerHandle } | null = null;
 
   constructor(options: ReplicaDriverOptions) {
@@ -72,7 +73,7 @@ export class ReplicaDriver {
     }
     this.stepping = true;
     try {
-      for (let next = this.pending.shift(); next !== undefined; next = this.pending.shift()) {
+      for (let next = this.pending.shift(); next !== undefined && !this.stopped; next = this.pending.shift()) {
         this.runStep(next);
       }
     } finally {
@@ -92,7 +93,9 @@ export class ReplicaDriver {
     }
   }
 
+  /** Nothing is stepped, sent or written any more, the rest of a step under way included. */
   stop(): void {
+    this.stopped = true;
     this.wake?.timer.cancel();
     this.wake = null;
   }
@@ -126,6 +129,9 @@ export class ReplicaDriver {
     options.ring.add(event, effects);
     options.trace?.step(event, effects);
     for (const effect of effects) {
+      if (this.stopped) {
+        return;
+      }
       switch (effect.kind) {
         case "send":
           options.send(effect.to, effect.header, effect.message);

@@ -4,10 +4,10 @@
  */
 
 /**
- * unavailable: no coordinator, no quorum, or stopping; overloaded: a bound of this server is reached; quota: the store is
- * full; failed: the state machine refused the command.
+ * unavailable: no coordinator, no quorum, or stopping; overloaded: a bound of this server is reached;
+ * too-large: no batch can hold the command.
  */
-export type StoreErrorCode = "unavailable" | "overloaded" | "quota" | "failed";
+export type StoreErrorCode = "unavailable" | "overloaded" | "too-large";
 
 /** `unknown`: the command may have been, or may still be, applied. */
 export type Outcome = "not-applied" | "unknown";

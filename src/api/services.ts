@@ -1,0 +1,57 @@
+/** Which handler answers which path, for each of the two ports of a server. */
+import type { GrpcServices, StreamHandler } from "../grpc/service.js";
+import type { ServerConfig } from "../server/config.js";
+import type { Server } from "../server/server.js";
+import { statusHandler } from "./admin-service.js";
+import { keyValueHandlers } from "./key-value-service.js";
+import { type MultiPaxosOptions, multiPaxosHandlers } from "./multi-paxos-service.js";
+
+/** The gRPC layer takes messages a little larger than the largest request, so that the answer can name limit and size. */
+export const REQUEST_SLACK_BYTES = 256 * 1024;
+
+const KEY_VALUE_STORE = "/keyvaluestore.KeyValueStore";
+const MULTI_PAXOS = "/keyvaluestore.MultiPaxos";
+const ADMIN = "/synod.Admin";
+
+export type ServicesOptions = {
+  readonly server: Server;
+  readonly config: ServerConfig;
+  /** Resident memory of the process, bytes. */
+  readonly memoryBytes: () => number;
+};
+
+/** What my_addr serves. */
+export function clientServices({ server, config, memoryBytes }: ServicesOptions): GrpcServices {
+  const { get, put, del } = keyValueHandlers(server, config);
+  return {
+    unary: new Map([
+      [`${KEY_VALUE_STORE}/GetValue`, get],
+      [`${KEY_VALUE_STORE}/PutPair`, put],
+      [`${KEY_VALUE_STORE}/DeletePair`, del],
+      [`${ADMIN}/Status`, statusHandler(() => server.status(), memoryBytes)],
+    ]),
+    streaming: new Map(),
+    limits: { messageBytesMax: config.maxRequestBytes + REQUEST_SLACK_BYTES, connectionsMax: config.maxConnections },
+  };
+}
+
+/** What my_paxos serves; `exchange` is the network adapter's, with bounds of its own. */
+export function paxosServices(
+  { server, config }: ServicesOptions,
+  peers: Pick<MultiPaxosOptions, "self" | "call"> & { readonly exchange: StreamHandler; readonly messageBytesMax: number },
+): GrpcServices {
+  const { get, put, del } = keyValueHandlers(server, config);
+  const { ping, getCoordinator, elect } = multiPaxosHandlers({ server, replicas: config.replicas, self: peers.self, call: peers.call });
+  return {
+    unary: new Map([
+      [`${MULTI_PAXOS}/Ping`, ping],
+      [`${MULTI_PAXOS}/GetCoordinator`, getCoordinator],
+      [`${MULTI_PAXOS}/ElectCoordinator`, elect],
+      [`${MULTI_PAXOS}/GetValue`, get],
+      [`${MULTI_PAXOS}/PutPair`, put],
+      [`${MULTI_PAXOS}/DeletePair`, del],
+    ]),
+    streaming: new Map([[`${MULTI_PAXOS}/Exchange`, peers.exchange]]),
+    limits: { messageBytesMax: peers.messageBytesMax },
+  };
+}

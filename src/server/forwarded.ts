@@ -1,0 +1,152 @@
+/**
+ * Writes that other servers forwarded to this one as coordinator: decoded, queued for the next batch, and answered with the
+ * state machine's replies when they are applied here. A coordinator that steps down refuses what it never proposed and forgets
+ * the rest: the other server asks the next one, under the same numbers.
+ */
+import { ByteReader, ByteWriter, MalformedBytes } from "../base/bytes.js";
+import { type BatchBuilder, BatchCursor } from "../kv/batch.js";
+import { NO_SESSION, type SessionId, sessionId } from "../kv/model.js";
+import { decodeReply, encodeReply, type Reply } from "../kv/reply.js";
+import type { Address } from "../paxos/ids.js";
+import type { ForwardReply } from "../paxos/message.js";
+import { type BatchCaps, fits } from "./writes.js";
+
+/** The most forwarded commands that wait to be proposed, in number and bytes; a Forward beyond it is refused whole. */
+export const FORWARDED_WAITING_MAX = 65_536;
+export const FORWARDED_WAITING_BYTES_MAX = 64 * 1024 * 1024;
+/** Replies are sent in parts of about this size. */
+const REPLY_PART_BYTES = 1024 * 1024;
+
+type Wait = { readonly from: Address; readonly id: number; remaining: number; replies: ByteWriter };
+type Queued = {
+  readonly session: SessionId;
+  readonly seq: number;
+  readonly firstUnacked: number;
+  readonly command: Uint8Array;
+  readonly wait: Wait;
+};
+
+export type ForwardedOptions = {
+  readonly reply: (to: Address, message: ForwardReply) => void;
+  /** The coordinator this server knows, for refusals. */
+  readonly coordinator: () => Address | null;
+};
+
+export class ForwardedWrites {
+  private readonly options: ForwardedOptions;
+  private queue: Queued[] = [];
+  private queueFrom = 0;
+  private queuedBytes = 0;
+  private readonly waits = new Map<SessionId, Map<number, Wait>>();
+
+  constructor(options: ForwardedOptions) {
+    this.options = options;
+  }
+
+  get hasWork(): boolean {
+    return this.queueFrom < this.queue.length;
+  }
+
+  /** Takes a Forward that arrived while this server coordinates. Throws MalformedBytes, having taken nothing. */
+  add(from: Address, id: number, payload: Uint8Array): void {
+    const wait: Wait = { from, id, remaining: 0, replies: new ByteWriter(payload.length > 4096 ? 4096 : 256) };
+    const items: Queued[] = [];
+    const cursor = new BatchCursor(payload);
+    while (cursor.nextGroup()) {
+      while (cursor.nextCommand()) {
+        const command = payload.subarray(cursor.commandFrom, cursor.commandEnd);
+        items.push({ session: sessionId(cursor.session), seq: cursor.seq, firstUnacked: cursor.firstUnacked, command, wait });
+      }
+    }
+    const tooMany = this.queue.length - this.queueFrom + items.length > FORWARDED_WAITING_MAX;
+    if (tooMany || this.queuedBytes + payload.length > FORWARDED_WAITING_BYTES_MAX) {
+      this.refuse(from, id);
+      return;
+    }
+    for (const item of items) {
+      this.queue.push(item);
+      this.queuedBytes += item.command.length;
+      if (item.session !== NO_SESSION) {
+        this.expect(item);
+      }
+    }
+  }
+
+  /** Moves queued commands into `builder` until the batch is full. */
+  fill(builder: BatchBuilder, caps: BatchCaps): void {
+    for (let item = this.queue[this.queueFrom]; item !== undefined; item = this.queue[this.queueFrom]) {
+      if (!fits(builder, item.command.length, caps)) {
+        return;
+      }
+      builder.add(item.session, item.seq, item.firstUnacked, item.command);
+      this.queuedBytes -= item.command.length;
+      this.queueFrom++;
+    }
+    this.queue = [];
+    this.queueFrom = 0;
+  }
+
+  /** A command of another server's session was applied here. */
+  onApplied(session: SessionId, seq: number, reply: Reply): void {
+    const ofSession = this.waits.get(session);
+    const wait = ofSession?.get(seq);
+    if (ofSession === undefined || wait === undefined) {
+      return;
+    }
+    ofSession.delete(seq);
+    wait.remaining--;
+    wait.replies.varint(seq).bytes(encodeReply(reply));
+    if (wait.remaining === 0 || wait.replies.length >= REPLY_PART_BYTES) {
+      const payload = wait.replies.finish();
+      wait.replies = new ByteWriter();
+      this.options.reply(wait.from, { kind: "forwardReply", id: wait.id, refused: false, coordinator: null, payload });
+    }
+  }
+
+  /** Refuses what was not proposed, forgets what was. */
+  stepDown(): void {
+    const unproposed = new Set(this.queue.slice(this.queueFrom).map(({ wait }) => wait));
+    this.queue = [];
+    this.queueFrom = 0;
+    this.queuedBytes = 0;
+    this.waits.clear();
+    for (const { from, id } of unproposed) {
+      this.refuse(from, id);
+    }
+  }
+
+  /** Tells `from` to ask the coordinator that this server knows. */
+  refuse(from: Address, id: number): void {
+    this.options.reply(from, {
+      kind: "forwardReply",
+      id,
+      refused: true,
+      coordinator: this.options.coordinator(),
+      payload: new Uint8Array(0),
+    });
+  }
+
+  private expect(item: Queued): void {
+    let ofSession = this.waits.get(item.session);
+    if (ofSession === undefined) {
+      ofSession = new Map();
+      this.waits.set(item.session, ofSession);
+    }
+    ofSession.set(item.seq, item.wait);
+    item.wait.remaining++;
+  }
+}
+
+/** The replies in a ForwardReply, each with its sequence number; throws MalformedBytes. */
+export function readForwardedReplies(payload: Uint8Array): ReadonlyArray<{ readonly seq: number; readonly reply: Reply }> {
+  const reader = new ByteReader(payload);
+  const replies: { readonly seq: number; readonly reply: Reply }[] = [];
+  while (reader.remaining > 0) {
+    const seq = reader.varint();
+    replies.push({ seq, reply: decodeReply(reader.bytes()) });
+    if (replies.length > FORWARDED_WAITING_MAX) {
+      throw new MalformedBytes(`more than ${FORWARDED_WAITING_MAX} replies`);
+    }
+  }
+  return replies;
+}

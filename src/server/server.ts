@@ -1,0 +1,484 @@
+/**
+ * One server above the I/O line: the replica, the state machine and everything between them, given a log, a network and clocks.
+ * The simulator runs exactly this. It must not know sockets, files or the process it runs in; what goes wrong for good is
+ * reported once, and after that it does nothing any more.
+ */
+import { AssertionFailure, unreachable } from "../base/assert.js";
+import { seedPrng } from "../base/prng.js";
+import { encodeCommand, encodePlainPut } from "../kv/command.js";
+import type { KvStore, Restore } from "../kv/kv-store.js";
+import { BATCH_PAYLOAD_MAX } from "../paxos/batch.js";
+import { type Address, address as addressOf, type Slot } from "../paxos/ids.js";
+import type { Header, Message } from "../paxos/message.js";
+import type { Durable } from "../paxos/record.js";
+import {
+  CHECKPOINT_SLOTS,
+  canPropose,
+  createReplica,
+  headerOf,
+  isKnownPeer,
+  type ReplicaState,
+  type ReplicaStatus,
+  statusOf,
+  step,
+} from "../paxos/replica.js";
+import type { Clock } from "../ports/clock.js";
+import type { PeerNetwork } from "../ports/peer-network.js";
+import type { Random } from "../ports/random.js";
+import type { Trace } from "../ports/trace.js";
+import { StorageFailure } from "../storage/storage-failure.js";
+import { Applier } from "./applier.js";
+import type { ServerConfig } from "./config.js";
+import { EventRing } from "./event-ring.js";
+import { EXIT_STATUS } from "./exit-status.js";
+import { FailRate } from "./fail-rate.js";
+import { Housekeeping } from "./housekeeping.js";
+import type { Logger } from "./logger.js";
+import { Maintenance } from "./maintenance.js";
+import { nonceOf, Proposals } from "./proposals.js";
+import { Pulse } from "./pulse.js";
+import { Reads, type ReadWaiter } from "./reads.js";
+import { ReplicaDriver, type ServerEffect } from "./replica-driver.js";
+import { Snapshots } from "./snapshots.js";
+import type { ServerStatus } from "./status.js";
+import type { ServerStorage } from "./storage-port.js";
+import { StoreError } from "./store-error.js";
+import type { WriteWaiter } from "./writes.js";
+
+/** How long a graceful stop waits for the hand-over; PROTOCOL §2.5 gives the window one second. */
+const HANDOVER_MS = 1500;
+/** How often a graceful stop looks whether all is done. */
+const STOP_LOOK_MS = 5;
+
+/** The largest command: a batch of it alone is within what a batch and a Forward may be. */
+export const COMMAND_BYTES_MAX = BATCH_PAYLOAD_MAX - 1024;
+
+const MICROS_A_MILLI = 1000;
+
+export type ServerOptions = {
+  readonly config: ServerConfig;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly network: PeerNetwork;
+  readonly storage: ServerStorage;
+  readonly log: Logger;
+  readonly trace: Trace | null;
+  /** What recovery made of the log, its boot raised and synced. */
+  readonly durable: Durable;
+  /** The state of the newest snapshot, or an empty one. */
+  readonly store: KvStore;
+  /** A fresh state machine to be filled from a snapshot. */
+  readonly restore: () => Restore;
+  /** The server has ended by itself, with this exit status. Called once. */
+  readonly onFatal: (status: number) => void;
+};
+
+export class Server {
+  private readonly options: ServerOptions;
+  private readonly replica: ReplicaState;
+  private readonly driver: ReplicaDriver;
+  private readonly proposals: Proposals;
+  private readonly reads: Reads;
+  private readonly applier: Applier;
+  private readonly housekeeping: Housekeeping;
+  private readonly maintenance: Maintenance;
+  private readonly snapshots: Snapshots;
+  private readonly failRate: FailRate;
+  private readonly pulse: Pulse;
+  private readonly ring = new EventRing();
+  private readonly startedAt: number;
+  private phase: "running" | "stopping" | "ended" = "running";
+  private onHandoverDone: (() => void) | null = null;
+
+  constructor(options: ServerOptions) {
+    const { config, clock, random } = options;
+    this.options = options;
+    this.startedAt = clock.nowMicros();
+    this.replica = createReplica({
+      address: addressOf(config.paxosAddress),
+      clientAddress: config.clientAddress,
+      list: config.replicas.map(addressOf),
+      seed: seedOf(random),
+      pingMs: config.pingMs,
+      grantMs: config.grantMs,
+      suspectMs: config.suspectMs,
+      windowSlots: config.windowSlots,
+      windowBytes: config.windowBytes,
+      keepSlots: config.keepSlots,
+      keepBytes: config.keepBytes,
+    });
+    this.failRate = new FailRate(config.failRate, seedPrng(seedOf(random)));
+    this.driver = this.makeDriver();
+    this.proposals = this.makeProposals();
+    this.reads = new Reads({
+      begin: (id) => this.driver.deliver({ kind: "read", id }),
+      cancel: (id) => this.driver.deliver({ kind: "readCancel", id }),
+      applied: () => this.applier.applied,
+      wantTurn: () => this.driver.wantTurn(),
+      explain: () => this.whatIsMissing(),
+    });
+    this.applier = new Applier({
+      store: options.store,
+      sink: this.proposals,
+      onApplied: (slot, bytes) => this.onApplied(slot, bytes),
+      later: (callback) => clock.endOfTurn(() => this.guard(callback)),
+    });
+    this.housekeeping = new Housekeeping({
+      historyMaxAgeMs: config.historyMaxAgeMs,
+      historyMaxBytes: config.historyMaxBytes,
+      quotaBytes: config.quotaBytes,
+      store: () => this.applier.store,
+      propose: (command) => this.proposals.proposeOwn(command),
+    });
+    this.maintenance = new Maintenance({ clock, store: () => this.applier.store, guard: (work) => this.guard(work) });
+    this.snapshots = this.makeSnapshots();
+    this.pulse = new Pulse({
+      clock,
+      pingMs: config.pingMs,
+      onTick: () => this.guard(() => this.onTick()),
+      onGap: () => this.guard(() => this.driver.deliver({ kind: "clockGap" })),
+    });
+  }
+
+  /** Begins: recovers what the log holds, and speaks to the others. Resolves when the network listens. */
+  async start(): Promise<void> {
+    this.guard(() => this.driver.deliver({ kind: "start", durable: this.options.durable }));
+    this.pulse.start();
+    await this.options.network.start([...this.replica.peers.keys()], {
+      onConnected: (peer) =>
+        this.guard(() => {
+          this.driver.deliver({ kind: "connected", address: peer });
+          this.proposals.onConnected(peer);
+        }),
+      onGone: (peer) => this.guard(() => this.driver.deliver({ kind: "peerGone", address: peer })),
+      onMessage: (peer, header, message) => this.guard(() => this.onMessage(peer, header, message)),
+      onRefused: (peer, reason) =>
+        this.options.log.log("warn", "peer-refused", `The stream with ${peer ?? "an unknown server"} ended: ${reason}`),
+    });
+  }
+
+  /** The state machine; read it only from within `ReadWaiter.answer`, or where stale data does no harm. */
+  get store(): KvStore {
+    return this.applier.store;
+  }
+
+  /** Microseconds of the clock that deadlines are told in. */
+  nowMicros(): number {
+    return this.options.clock.nowMicros();
+  }
+
+  /** Stores a value. Key and value are copied before this returns. */
+  put(key: Uint8Array, value: Uint8Array, waiter: WriteWaiter): void {
+    this.write(encodePlainPut(key, value), waiter);
+  }
+
+  /** Removes a key; removing an absent one succeeds. The key is copied before this returns. */
+  delete(key: Uint8Array, waiter: WriteWaiter): void {
+    this.write(encodeCommand({ kind: "deleteRange", key }), waiter);
+  }
+
+  /** A linearizable read: `waiter.answer` is called when the store may be read for it. */
+  read(waiter: ReadWaiter): void {
+    if (this.phase === "ended") {
+      waiter.fail(new StoreError("unavailable", "not-applied", "This server is stopping."));
+      return;
+    }
+    this.reads.read(waiter);
+  }
+
+  /** The coordinator this server follows, its own address included. */
+  get coordinator(): Address | null {
+    return this.replicaStatus().coordinator;
+  }
+
+  /** Asks for `heir` (or this server) to coordinate: by hand-over where this one does, by nomination where none does. */
+  elect(heir: Address): void {
+    if (this.proposals.coordinates) {
+      this.guard(() => this.driver.deliver({ kind: "handover", heir }));
+    } else if (heir === this.replica.options.address) {
+      this.guard(() => this.driver.deliver({ kind: "nominate" }));
+    }
+  }
+
+  /** Whether this server sees `address` coordinate, within the time given. */
+  async coordinates(address: Address, withinMs: number): Promise<boolean> {
+    await this.until(() => this.coordinator === address, withinMs);
+    return this.coordinator === address;
+  }
+
+  replicaStatus(): ReplicaStatus {
+    return statusOf(this.replica);
+  }
+
+  status(): ServerStatus {
+    const { config, storage } = this.options;
+    const replica = this.replicaStatus();
+    const { store } = this.applier;
+    return {
+      version: config.version,
+      clientAddress: config.clientAddress,
+      paxosAddress: config.paxosAddress,
+      dataDir: config.dataDir,
+      failRate: config.failRate,
+      replica,
+      applied: this.applier.applied,
+      store: store.stats(),
+      stateHash: store.busy ? null : store.stateHash(),
+      diskBytes: storage.wal.diskBytes() + storage.snapshots.diskBytes(),
+      uptimeMs: Math.floor((this.options.clock.nowMicros() - this.startedAt) / MICROS_A_MILLI),
+      blocked: replica.blocked,
+      warnings: config.warnings,
+    };
+  }
+
+  /** Hands over, lets running requests end, syncs, closes. */
+  async stop(): Promise<void> {
+    if (this.phase !== "running") {
+      return;
+    }
+    this.phase = "stopping";
+    if (this.proposals.coordinates && this.replica.options.list.length > 1) {
+      await this.handOver();
+    }
+    await this.until(() => this.proposals.writes.count === 0 && this.reads.count === 0, this.options.config.drainMs);
+    await this.until(() => this.driver.synced, this.options.config.drainMs);
+    await this.end("This server is stopping.");
+  }
+
+  /** Ends at once: nothing is handed over or waited for. */
+  async end(why: string): Promise<void> {
+    if (this.phase === "ended") {
+      return;
+    }
+    this.phase = "ended";
+    this.pulse.stop();
+    this.driver.stop();
+    this.maintenance.stop();
+    this.snapshots.stop();
+    this.proposals.writes.failAll(why);
+    this.reads.failAll(new StoreError("unavailable", "not-applied", why));
+    await this.options.network.stop();
+    await this.options.storage.close();
+  }
+
+  /** Runs `work`; what it throws ends the server, after saying what led to it. */
+  guard(work: () => void): void {
+    if (this.phase === "ended") {
+      return;
+    }
+    try {
+      work();
+    } catch (error) {
+      this.fatal(error);
+    }
+  }
+
+  /** Ends the server because of `error`: a bug or a broken disk. Halting is safe, going on is not. */
+  fatal(error: unknown): void {
+    if (this.phase === "ended") {
+      return;
+    }
+    const storage = error instanceof StorageFailure;
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const code = storage ? "storage-failure" : error instanceof AssertionFailure ? "assertion-failed" : "unexpected-error";
+    this.options.log.log("fatal", code, `The server stops: ${text}`);
+    if (!storage) {
+      for (const line of this.ring.dump()) {
+        this.options.log.log("error", "last-steps", line);
+      }
+    }
+    this.halt(storage ? EXIT_STATUS.storage : EXIT_STATUS.bug);
+  }
+
+  private halt(status: number): void {
+    const { log, onFatal } = this.options;
+    this.end("This server stopped on a failure of its own.")
+      .catch((error: unknown) => log.log("error", "close-failed", `Closing failed as well: ${String(error)}`))
+      .then(() => onFatal(status));
+  }
+
+  private write(command: Uint8Array, waiter: WriteWaiter): void {
+    if (this.phase === "ended") {
+      waiter.fail(new StoreError("unavailable", "not-applied", "This server is stopping."));
+      return;
+    }
+    if (command.length > COMMAND_BYTES_MAX) {
+      const text = `The write takes ${command.length} bytes, at most ${COMMAND_BYTES_MAX} are allowed. Nothing was written.`;
+      waiter.fail(new StoreError("too-large", "not-applied", text));
+      return;
+    }
+    this.proposals.write(command, waiter);
+  }
+
+  private onMessage(peer: Address, header: Header, message: Message): void {
+    if (message.kind === "forward" || message.kind === "forwardReply") {
+      if (isKnownPeer(this.replica, header, peer)) {
+        if (message.kind === "forward") {
+          this.proposals.onForward(peer, message);
+        } else {
+          this.proposals.onForwardReply(peer, message);
+        }
+      }
+      return;
+    }
+    const verdict = this.failRate.judge(message);
+    if (verdict === "deliver") {
+      this.driver.deliver({ kind: "receive", address: peer, header, message });
+    } else if (verdict !== "ignore") {
+      this.options.network.send([peer], headerOf(this.replica), verdict);
+    }
+  }
+
+  private onTick(): void {
+    const now = this.options.clock.nowMicros();
+    this.driver.deliver({ kind: "tick" });
+    this.reads.expire(now);
+    this.proposals.writes.expire(now, () => `The write was not confirmed in time: ${this.whatIsMissing()}`);
+    this.proposals.tick(now);
+    this.housekeeping.tick(now);
+  }
+
+  private onEffect(effect: ServerEffect): void {
+    switch (effect.kind) {
+      case "apply":
+        this.applier.add(effect.slot, effect.batch);
+        return;
+      case "readReady":
+        this.reads.onReady(effect.ids, effect.index);
+        return;
+      case "refused":
+        this.proposals.onRefused(effect.batch);
+        return;
+      case "coordination":
+        this.onCoordination(effect);
+        return;
+      case "handoverDone":
+        this.onHandoverDone?.();
+        return;
+      case "sendChunk":
+      case "receiveSnapshot":
+      case "storeChunk":
+      case "loadSnapshot":
+        this.snapshots.onEffect(effect);
+        return;
+      case "trim":
+        return; // its record, which was persisted before, is what frees the log
+      case "notice":
+        this.options.log.log(effect.level, effect.code, effect.text);
+        return;
+      case "halt":
+        this.options.log.log("fatal", "halted", effect.text);
+        this.halt(EXIT_STATUS.halted);
+        return;
+      default:
+        unreachable(effect);
+    }
+  }
+
+  private onCoordination({ coordinator, ballot, active }: Extract<ServerEffect, { kind: "coordination" }>): void {
+    const who = active ? "this server" : (coordinator ?? "no server known to this one");
+    const fields = { coordinator: coordinator ?? "", round: ballot.round, replica: ballot.replica };
+    this.options.log.log("info", "coordination", `The coordinator is ${who}.`, fields);
+    this.proposals.onCoordination(coordinator, active);
+    this.housekeeping.onCoordination(active);
+  }
+
+  private onApplied(slot: Slot, bytes: number): void {
+    this.reads.onApplied(slot);
+    if (slot % CHECKPOINT_SLOTS === 0 && !this.applier.store.busy) {
+      this.driver.deliver({ kind: "checkpoint", slot, stateHash: this.applier.store.stateHash() });
+    }
+    this.snapshots.onApplied(slot, bytes);
+  }
+
+  /** Why requests wait, in a sentence for a client. */
+  private whatIsMissing(): string {
+    const status = this.replicaStatus();
+    if (status.blocked !== null) {
+      return status.blocked;
+    }
+    if (status.coordinator === null) {
+      const silent = status.voters.filter(({ live }) => !live).map(({ address }) => address);
+      return `No server coordinates yet${silent.length > 0 ? `; ${silent.join(", ")} do not answer` : ""}.`;
+    }
+    return status.coordinator === this.replica.options.address
+      ? "Too few voters have answered this server, which coordinates."
+      : `The coordinator ${status.coordinator} has not answered.`;
+  }
+
+  private async handOver(): Promise<void> {
+    let done = false;
+    this.onHandoverDone = () => {
+      done = true;
+    };
+    this.guard(() => this.driver.deliver({ kind: "handover", heir: null }));
+    await this.until(() => done || !this.proposals.coordinates, HANDOVER_MS);
+  }
+
+  /** Resolves once `reached`, after `withinMs` at the latest. */
+  private async until(reached: () => boolean, withinMs: number): Promise<void> {
+    const { clock } = this.options;
+    const end = clock.nowMicros() + withinMs * MICROS_A_MILLI;
+    while (!reached() && clock.nowMicros() < end && this.phase !== "ended") {
+      await new Promise<void>((resolve) => {
+        clock.after(STOP_LOOK_MS, resolve);
+      });
+    }
+  }
+
+  private makeDriver(): ReplicaDriver {
+    const { clock, trace, network, storage } = this.options;
+    return new ReplicaDriver({
+      step: (event) => step(this.replica, event),
+      clock,
+      ring: this.ring,
+      trace,
+      send: (to, header, message) => network.send(to, header, message),
+      commit: (records, done) => storage.wal.commit(records, done),
+      onEffect: (effect) => this.onEffect(effect),
+      onTurnEnd: (diskIdle) => {
+        this.proposals.cut(diskIdle);
+        this.reads.flush();
+      },
+      guard: (work) => this.guard(work),
+    });
+  }
+
+  private makeProposals(): Proposals {
+    const { config, clock, random, network, log } = this.options;
+    return new Proposals({
+      caps: { bytes: config.batchMaxBytes, commands: config.batchMaxCommands },
+      now: () => clock.nowMicros(),
+      canPropose: () => canPropose(this.replica),
+      propose: (batch) => this.driver.deliver({ kind: "propose", batch }),
+      send: (to, message) => network.send([to], headerOf(this.replica), message),
+      wantTurn: () => this.driver.wantTurn(),
+      nonce: () => nonceOf(random.bytes(8)),
+      onMalformed: (from, error) => log.log("error", "malformed-forward", `${from} sent a request that cannot be read: ${String(error)}`),
+    });
+  }
+
+  private makeSnapshots(): Snapshots {
+    const { config, clock, storage, network, log } = this.options;
+    return new Snapshots({
+      everySlots: config.snapshotEverySlots,
+      everyBytes: config.snapshotEveryBytes,
+      clock,
+      store: storage.snapshots,
+      log,
+      replica: this.replica,
+      applier: this.applier,
+      restore: this.options.restore,
+      deliver: (event) => this.driver.deliver(event),
+      sendChunk: (to, header, chunk) => network.send([to], header, chunk),
+      onGap: () => this.proposals.onGap(),
+      guard: (work) => this.guard(work),
+      fatal: (error) => this.fatal(error),
+    });
+  }
+}
+
+function seedOf(random: Random): number {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = random.bytes(6);
+  return ((a * 256 + b) * 256 + c) * 0x100_0000 + (d * 256 + e) * 256 + f;
+}
