@@ -1,0 +1,189 @@
+/** When batches are cut, where commands go, and what happens when the coordinator changes, with replica and network played by the test. */
+import { deepEqual, equal } from "node:assert/strict";
+import { test } from "node:test";
+import { BatchCursor } from "../kv/batch.js";
+import { encodePlainPut } from "../kv/command.js";
+import { NO_SESSION, revision, sessionId } from "../kv/model.js";
+import type { Reply } from "../kv/reply.js";
+import type { Batch } from "../paxos/batch.js";
+import { type Address, address } from "../paxos/ids.js";
+import type { Forward, ForwardReply } from "../paxos/message.js";
+import { FORWARD_RETRY_MS, Proposals } from "./proposals.js";
+
+const a = address("127.0.0.1:9000");
+const b = address("127.0.0.1:9001");
+const ok: Reply = { kind: "put", revision: revision(2) };
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** The commands of a payload as "session/seq". */
+function commandsOf(payload: Uint8Array): readonly string[] {
+  const found: string[] = [];
+  const cursor = new BatchCursor(payload);
+  while (cursor.nextGroup()) {
+    while (cursor.nextCommand()) {
+      found.push(`${cursor.session}/${cursor.seq}`);
+    }
+  }
+  return found;
+}
+
+function harness() {
+  const seen: string[] = [];
+  const batches: Batch[] = [];
+  const sent: { readonly to: Address; readonly message: Forward | ForwardReply }[] = [];
+  const state = { now: 0, room: 1000 };
+  const proposals = new Proposals({
+    caps: { bytes: 1 << 20, commands: 4 },
+    now: () => state.now,
+    canPropose: () => state.room > 0,
+    propose: (batch) => {
+      state.room--;
+      batches.push(batch);
+      seen.push(`propose ${commandsOf(batch.payload).join(" ")}`);
+    },
+    send: (to, message) => {
+      sent.push({ to, message });
+      seen.push(
+        message.kind === "forward"
+          ? `forward ${to} ${commandsOf(message.payload).join(" ")}`
+          : `${message.refused ? "refuse" : "answer"} ${to} ${message.id}`,
+      );
+    },
+    wantTurn: () => {},
+    nonce: () => 5n,
+    onMalformed: () => seen.push("malformed"),
+  });
+  const put = (name: string): void =>
+    proposals.write(encodePlainPut(bytes(name), bytes("v")), {
+      deadline: Number.POSITIVE_INFINITY,
+      done: () => seen.push(`done ${name}`),
+      fail: (error) => seen.push(`fail ${name} ${error.message}`),
+    });
+  const register = (): void =>
+    proposals.onReply(NO_SESSION, 0, { kind: "registered", revision: revision(1), session: sessionId(3), nonce: 5n });
+  return { seen, batches, sent, state, proposals, put, register };
+}
+
+test("the coordinator cuts when the disk is idle, in batches within the caps, while the window has room", () => {
+  const { seen, state, proposals, put, register } = harness();
+  proposals.onCoordination(a, true);
+  proposals.cut(true);
+  register();
+  deepEqual(seen, ["propose 0/0"]);
+  for (let i = 0; i < 9; i++) {
+    put(`k${i}`);
+  }
+  proposals.cut(false);
+  equal(seen.length, 1);
+  state.room = 2;
+  proposals.cut(true);
+  deepEqual(seen.slice(1), ["propose 3/1 3/2 3/3 3/4", "propose 3/5 3/6 3/7 3/8"]);
+  state.room = 1;
+  proposals.cut(true);
+  deepEqual(seen.slice(3), ["propose 3/9"]);
+});
+
+test("another server forwards a turn's commands as one, at once, and answers its clients from what is applied", () => {
+  const { seen, proposals, put, register } = harness();
+  proposals.onCoordination(b, false);
+  proposals.cut(false);
+  register();
+  put("x");
+  put("y");
+  proposals.cut(false);
+  deepEqual(seen, [`forward ${b} 0/0`, `forward ${b} 3/1 3/2`]);
+  proposals.onReply(sessionId(3), 1, ok);
+  proposals.onReply(sessionId(3), 2, ok);
+  deepEqual(seen.slice(2), ["done x", "done y"]);
+});
+
+test("the coordinator's reply answers too; a later application of the same command changes nothing", () => {
+  const origin = harness();
+  origin.proposals.onCoordination(b, false);
+  origin.register();
+  origin.put("x");
+  origin.proposals.cut(true);
+  const forward = origin.sent[0]?.message as Forward;
+  const coordinator = harness();
+  coordinator.proposals.onCoordination(b, true);
+  coordinator.proposals.cut(true);
+  coordinator.proposals.onForward(a, forward);
+  coordinator.proposals.cut(true);
+  equal(coordinator.seen.at(-1), "propose 3/1");
+  coordinator.proposals.onReply(sessionId(3), 1, ok);
+  equal(coordinator.seen.at(-1), `answer ${a} ${forward.id}`);
+  origin.proposals.onForwardReply(b, coordinator.sent.at(-1)?.message as ForwardReply);
+  origin.proposals.onReply(sessionId(3), 1, ok);
+  deepEqual(origin.seen.slice(1), ["done x"]);
+});
+
+test("when the coordinator changes, everything unanswered is asked of the next one under the same numbers", () => {
+  const { seen, proposals, put, register } = harness();
+  proposals.onCoordination(a, true);
+  proposals.cut(true);
+  register();
+  put("x");
+  proposals.cut(true);
+  put("y");
+  proposals.onCoordination(null, false);
+  proposals.cut(true);
+  proposals.onCoordination(b, false);
+  proposals.cut(true);
+  deepEqual(seen, ["propose 0/0", "propose 3/1", `forward ${b} 3/1 3/2`]);
+});
+
+test("a Forward that is refused, lost with its stream or never answered goes again", () => {
+  const { seen, sent, state, proposals, put, register } = harness();
+  proposals.onCoordination(b, false);
+  register();
+  put("x");
+  proposals.cut(true);
+  const { id } = sent[0]?.message as Forward;
+  proposals.onForwardReply(b, { kind: "forwardReply", id, refused: true, coordinator: null, payload: new Uint8Array(0) });
+  proposals.cut(true);
+  equal(seen.length, 1);
+  state.now += 20_000;
+  proposals.cut(true);
+  equal(seen.length, 2);
+  proposals.onConnected(b);
+  proposals.cut(true);
+  equal(seen.length, 3);
+  state.now += FORWARD_RETRY_MS * 1000;
+  proposals.tick(state.now);
+  proposals.cut(true);
+  deepEqual(
+    seen,
+    Array.from({ length: 4 }, () => `forward ${b} 3/1`),
+  );
+});
+
+test("a server that does not coordinate refuses; one that steps down refuses what it has not proposed", () => {
+  const { seen, proposals } = harness();
+  const origin = harness();
+  origin.proposals.onCoordination(b, false);
+  origin.register();
+  origin.put("x");
+  origin.proposals.cut(true);
+  const forward = origin.sent[0]?.message as Forward;
+  proposals.onForward(a, forward);
+  deepEqual(seen, [`refuse ${a} ${forward.id}`]);
+  proposals.onCoordination(b, true);
+  proposals.onForward(a, forward);
+  proposals.onCoordination(null, false);
+  deepEqual(seen.slice(1), [`refuse ${a} ${forward.id}`]);
+  proposals.onCoordination(b, true);
+  proposals.onForward(a, { ...forward, payload: Uint8Array.of(99) });
+  equal(seen.at(-1), "malformed");
+});
+
+test("a batch that the replica refused is proposed again", () => {
+  const { seen, batches, proposals, put, register } = harness();
+  proposals.onCoordination(a, true);
+  proposals.cut(true);
+  register();
+  put("x");
+  proposals.cut(true);
+  proposals.onRefused(batches[1] as Batch);
+  proposals.cut(true);
+  deepEqual(seen.slice(1), ["propose 3/1", "propose 3/1"]);
+});
