@@ -138,7 +138,7 @@ test("a Forward that is refused, lost with its stream or never answered goes aga
   register();
   put("x");
   proposals.cut(true);
-  const { id } = sent[0]?.message as Forward;
+  const id = (sent[0]?.message as Forward).id;
   proposals.onForwardReply(b, { kind: "forwardReply", id, refused: true, coordinator: null, payload: new Uint8Array(0) });
   proposals.cut(true);
   equal(seen.length, 1);
