@@ -4,7 +4,7 @@
  */
 import type { Hash64 } from "../base/hash64.js";
 import type { KvError } from "./error.js";
-import type { Found, HistoryEvent, Pair, RangeRequest, Revision } from "./model.js";
+import type { Found, HistoryEvent, Pair, RangeRequest, RangeResult, Revision, TxnRequest, TxnResult } from "./model.js";
 import type { ReplySink } from "./reply.js";
 
 /**
@@ -17,7 +17,7 @@ export interface RangeScan {
   /** The pairs found since the last call; they are then missing from what follows. Empty until the end where the request sorts. */
   takePairs(): readonly Pair[];
   /** After `step` returned true. */
-  result(): { readonly revision: Revision; readonly pairs: readonly Pair[]; readonly more: boolean; readonly count: number } | KvError;
+  result(): RangeResult | KvError;
   /** Gives up early. Not needed after the end. */
   close(): void;
 }
@@ -91,6 +91,8 @@ export interface KvStore {
     request: RangeRequest,
   ): { readonly revision: Revision; readonly pairs: readonly Pair[]; readonly more: boolean; readonly count: number } | KvError;
   openRange(request: RangeRequest): RangeScan;
+  /** A transaction that cannot write (txn.ts: `mayWrite`), answered from the visible state without a slot. */
+  readTxn(txn: TxnRequest): TxnResult | KvError;
   /** Events from revision `from` on, whole revisions, at least `limit` of them where there are as many. Below the compacted revision: an error. */
   events(from: number, limit: number): readonly HistoryEvent[] | KvError;
 
