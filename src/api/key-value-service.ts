@@ -22,6 +22,9 @@ export type KeyValueLimits = {
   readonly requestTimeoutMs: number;
 };
 
+/** What the handlers need of a server. */
+export type KeyValueBackend = Pick<Server, "put" | "delete" | "read" | "store" | "nowMicros">;
+
 /** What a client reads as an absent key; clients built elsewhere compare the text. */
 export const KEY_NOT_FOUND = "Key not found.";
 
@@ -31,7 +34,10 @@ const ANSWER_AHEAD_MS_MAX = 100;
 const MICROS_A_MILLI = 1000;
 
 /** The handlers of GetValue, PutPair and DeletePair; the same for clients and for other servers. */
-export function keyValueHandlers(server: Server, limits: KeyValueLimits): { get: UnaryHandler; put: UnaryHandler; del: UnaryHandler } {
+export function keyValueHandlers(
+  server: KeyValueBackend,
+  limits: KeyValueLimits,
+): { get: UnaryHandler; put: UnaryHandler; del: UnaryHandler } {
   const deadlineOf = (responder: Responder, stream: number): number => {
     const given = responder.deadlineMs(stream);
     const millis = given === undefined ? limits.requestTimeoutMs : given - Math.min(ANSWER_AHEAD_MS_MAX, given * ANSWER_AHEAD_SHARE);
@@ -98,12 +104,12 @@ const found = newFound();
 
 class GetCall implements ReadWaiter {
   readonly deadline: number;
-  private readonly server: Server;
+  private readonly server: KeyValueBackend;
   private readonly key: Uint8Array;
   private readonly responder: Responder;
   private readonly stream: number;
 
-  constructor(server: Server, key: Uint8Array, { responder, stream, deadline }: CallOf) {
+  constructor(server: KeyValueBackend, key: Uint8Array, { responder, stream, deadline }: CallOf) {
     this.deadline = deadline;
     this.server = server;
     this.key = key;

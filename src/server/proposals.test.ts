@@ -1,6 +1,7 @@
 /** When batches are cut, where commands go, and what happens when the coordinator changes, with replica and network played by the test. */
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
+import { present } from "../base/assert.js";
 import { BatchCursor } from "../kv/batch.js";
 import { encodePlainPut } from "../kv/command.js";
 import { NO_SESSION, revision, sessionId } from "../kv/model.js";
@@ -138,7 +139,7 @@ test("a Forward that is refused, lost with its stream or never answered goes aga
   register();
   put("x");
   proposals.cut(true);
-  const id = (sent[0]?.message as Forward).id;
+  const { id } = present(sent[0], "a Forward was sent").message;
   proposals.onForwardReply(b, { kind: "forwardReply", id, refused: true, coordinator: null, payload: new Uint8Array(0) });
   proposals.cut(true);
   equal(seen.length, 1);

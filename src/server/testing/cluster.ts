@@ -76,7 +76,7 @@ export class TestCluster {
     const server = new Server({
       config: this.configOf(i),
       clock: this.clock,
-      random: { bytes: (count) => Uint8Array.from({ length: count }, () => (this.draws = (this.draws * 48_271) % 2_147_483_647) & 0xff) },
+      random: { bytes: (count) => Uint8Array.from({ length: count }, () => this.draw()) },
       network: this.hub.networkOf(present(this.addresses[i], "the server is of the cluster")),
       storage,
       log: SILENT_LOGGER,
@@ -150,6 +150,12 @@ export class TestCluster {
   async outcomeOf(box: { readonly outcome: Outcome | null }): Promise<string> {
     await this.until(() => box.outcome !== null);
     return box.outcome?.text ?? "";
+  }
+
+  /** Minimal standard generator: the same bytes in every run. */
+  private draw(): number {
+    this.draws = (this.draws * 48_271) % 2_147_483_647;
+    return this.draws & 0xff;
   }
 
   private settle(box: { outcome: Outcome | null }, outcome: Outcome): void {
