@@ -12,7 +12,8 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { type ChannelOptions, Client, connectivityState, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
-import { fromServiceError, StoreError } from "./error.js";
+import { StoreError } from "./error.js";
+import { fromServiceError } from "./grpc-error.js";
 
 /** Bounds of one attempt, in milliseconds. */
 export type AttemptOptions = {

@@ -14,7 +14,7 @@ import {
   KeyValueStore,
   type PutRequest,
 } from "../../gen/keyvaluestore_pb.js";
-import { OUTCOME_TRAILER } from "../error.js";
+import { OUTCOME_TRAILER } from "../grpc-error.js";
 
 /** A status that a fake answers with; `outcome` goes into the trailer. */
 export class FakeFailure extends Error {

@@ -1,0 +1,73 @@
+/**
+ * `synod server`: one server in the foreground, until a signal or a failure of its own ends it.
+ * The first SIGTERM or SIGINT stops it gracefully; a second ends it at once, as its disk must bear anyway.
+ */
+import type { RunningServer, ServerConfig } from "../../server/config.js";
+import { readSources } from "../config/read-sources.js";
+import { resolveServerConfig } from "../config/server-config.js";
+import { CliError, EXIT } from "../errors.js";
+import type { Flags } from "../flags.js";
+import { readVersion } from "../version.js";
+
+/** What the composition root offers. */
+type MainModule = { readonly runServer: (config: ServerConfig) => Promise<RunningServer> };
+
+/** The status of a process that a signal ended, as shells count: 128 and the signal's number. */
+const SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+/** Runs until the server has ended; resolves to its exit status. */
+export async function runServerCommand(text: string | undefined, flags: Flags): Promise<number> {
+  const { config } = resolveServerConfig({ ...readSources(text, flags), version: readVersion(), workingDir: process.cwd() });
+  const { runServer } = (await import(new URL("../../main/main.js", import.meta.url).href)) as MainModule;
+  const server = await start(runServer, config);
+  let stopping = false;
+  const onSignal = (signal: keyof typeof SIGNAL_STATUS): void => {
+    if (stopping) {
+      process.exit(SIGNAL_STATUS[signal]);
+    }
+    stopping = true;
+    server.stop().catch((error: unknown) => {
+      process.stderr.write(`Error: the server did not stop cleanly: ${error instanceof Error ? error.message : String(error)}\n`);
+      process.exit(EXIT.error);
+    });
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, onSignal);
+  }
+  return server.closed;
+}
+
+/** A start that failed, in words that name the setting to change. */
+async function start(runServer: MainModule["runServer"], config: ServerConfig): Promise<RunningServer> {
+  try {
+    return await runServer(config);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    const reason = error instanceof Error ? error.message : String(error);
+    switch (code) {
+      case "EADDRINUSE":
+        throw new CliError(`a port is in use by another program: ${reason}`, {
+          exitCode: EXIT.error,
+          hint: "stopping that program (synod down, where synod up started it), or another port",
+          cause: error,
+        });
+      case "EADDRNOTAVAIL":
+        throw new CliError(`an address does not belong to this machine: ${reason}`, {
+          exitCode: EXIT.error,
+          hint: "0.0.0.0 to listen on every interface, or an address that this machine has",
+          cause: error,
+        });
+      case "EACCES":
+      case "EPERM":
+      case "EROFS":
+      case "ENOSPC":
+        throw new CliError(`the server cannot use its data directory or ports: ${reason}`, {
+          exitCode: EXIT.io,
+          hint: `a data_dir that can be written (now ${config.dataDir}), and ports above 1023`,
+          cause: error,
+        });
+      default:
+        throw error;
+    }
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * The commands, their arguments and flags, for commander. Says what may be typed; what it does is loaded when it is typed.
+ * It must never import a command's code at the top.
+ */
+import { Command, Option } from "commander";
+import { flagOf, SETTINGS } from "./config/settings.js";
+import { badArgument } from "./errors.js";
+import type { Flags } from "./flags.js";
+import { nearest } from "./suggest.js";
+import { readVersion } from "./version.js";
+
+const EXAMPLES = `
+Examples:
+  synod up                              five servers on this machine, and a prompt
+  synod client localhost:8000           a prompt: GET k, PUT k v, DELETE k, HELP, EXIT
+  synod client localhost:8000 true      the same, after a tour with sample data
+  synod put city Paris                  one write;  synod get city  reads it
+  synod status                          every server, its role and its state
+  synod down                            stops what synod up started; --wipe removes its data
+  synod server "my_addr:'127.0.0.1:8000' my_paxos:'127.0.0.1:9000'
+      replica:'127.0.0.1:9000' replica:'127.0.0.1:9001' replica:'127.0.0.1:9002'"
+                                        one server of three; the others likewise
+`;
+
+const SERVER_HELP = `
+The argument is protobuf text format: name:value pairs, text in quotes, separated by spaces, commas or lines; # begins a comment.
+Every setting can also be a flag, a variable (SYNOD_MY_ADDR) or stand in a file (--config): flag > argument > environment > file > default.
+synod config show prints each value and where it comes from.
+
+Settings:
+${SETTINGS.map((setting) => `  ${setting.name.padEnd(22)} ${setting.summary}${setting.isRequired ? " (required)" : ""}`).join("\n")}
+`;
+
+/** The whole command line. `done` is told the exit status of the command that ran. */
+export function makeProgram(done: (exitCode: number) => void): Command {
+  const program = new Command("synod");
+  program
+    .description("Synod: a replicated, durable, linearizable key-value store.")
+    .version(readVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help")
+    .addHelpText("after", EXAMPLES)
+    .showSuggestionAfterError(true)
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride()
+    .allowExcessArguments(true)
+    .action((_flags: Flags, command: Command) => {
+      const [unknown] = command.args;
+      if (unknown !== undefined) {
+        const names = command.commands.map((one) => one.name());
+        const guess = nearest(unknown, names);
+        throw badArgument(
+          `unknown command '${unknown}'`,
+          guess === undefined ? "synod --help" : `synod ${guess}, if that is what you meant`,
+        );
+      }
+      command.outputHelp();
+    });
+  addServerCommands(program, done);
+  addClusterCommands(program, done);
+  addClientCommands(program, done);
+  return program;
+}
+
+function addServerCommands(program: Command, done: (exitCode: number) => void): void {
+  const server = program
+    .command("server")
+    .description("run one server in the foreground")
+    .argument("[config]", "the configuration in protobuf text format, as one argument")
+    .addHelpText("after", SERVER_HELP)
+    .action(async (text: string | undefined, flags: Flags) => {
+      const { runServerCommand } = await import("./commands/server.js");
+      done(await runServerCommand(text, flags));
+    });
+  addSettingFlags(server);
+  const config = program.command("config").description("look at a server's configuration");
+  const show = config
+    .command("show")
+    .description("print every setting with its value and origin")
+    .argument("[config]", "as for synod server")
+    .addOption(new Option("-w, --write-out <format>", "output").choices(["table", "json", "text"]).default("table"))
+    .action(async (text: string | undefined, flags: Flags) => {
+      const { runConfigShow } = await import("./commands/config-show.js");
+      done(runConfigShow(text, flags));
+    });
+  addSettingFlags(show);
+}
+
+function addClusterCommands(program: Command, done: (exitCode: number) => void): void {
+  program
+    .command("up")
+    .description("start several servers on this machine, with a prompt")
+    .argument("[servers]", "how many (default 5, or as many as the data directory holds)")
+    .option("--fail-rate <p>", "chance that an acceptor refuses a message, as a test")
+    .option("--data-dir <dir>", "folder of the servers' data and logs", "./synod-data")
+    .option("--host <host>", "address to listen on (default 127.0.0.1)")
+    .option("--port <port>", "client port of the first server (default 8000)")
+    .option("--paxos-port <port>", "Paxos port of the first server (default 9000)")
+    .action(async (count: string | undefined, flags: Flags) => {
+      const { runUp } = await import("./commands/up.js");
+      done(await runUp(count, flags));
+    });
+  program
+    .command("down")
+    .description("stop what synod up started")
+    .option("--data-dir <dir>", "the folder that synod up was given", "./synod-data")
+    .option("--wipe", "also remove the servers' data and logs")
+    .action(async (flags: Flags) => {
+      const { runDown } = await import("./commands/down.js");
+      done(await runDown(flags));
+    });
+}
+
+function addClientCommands(program: Command, done: (exitCode: number) => void): void {
+  program
+    .command("client")
+    .description("a prompt for GET, PUT and DELETE; reads commands from a pipe too")
+    .argument("[address]", "host:port of a server, or several with commas (default localhost:8000)")
+    .argument("[tour]", "true: first fill the store with sample pairs and show DELETE, GET and PUT")
+    .option("--command-timeout <duration>", "time for one request (default 5s)")
+    .option("--dial-timeout <duration>", "time for a connection (default 2s)")
+    .action(async (address: string | undefined, tour: string | undefined, flags: Flags) => {
+      const { runClient } = await import("./commands/client.js");
+      done(await runClient(address, tour, flags));
+    });
+  const get = program.command("get").description("print a key and its value").argument("<key>", "the key");
+  get.option("--print-value-only", "print only the value");
+  addClientFlags(get, ["simple", "json", "table"], "simple").action(async (key: string, flags: Flags) => {
+    done(await (await import("./commands/kv.js")).runGet(key, flags));
+  });
+  const put = program
+    .command("put")
+    .description("store a value")
+    .argument("<key>", "the key")
+    .argument("[value]", "the value; from stdin if left out");
+  addClientFlags(put, ["simple", "json", "table"], "simple").action(async (key: string, value: string | undefined, flags: Flags) => {
+    done(await (await import("./commands/kv.js")).runPut(key, value, flags));
+  });
+  const del = program.command("del").description("remove a key").argument("<key>", "the key");
+  addClientFlags(del, ["simple", "json", "table"], "simple").action(async (key: string, flags: Flags) => {
+    done(await (await import("./commands/kv.js")).runDelete(key, flags));
+  });
+  const status = program.command("status").description("show every server of the cluster");
+  addClientFlags(status, ["table", "simple", "json"], "table").action(async (flags: Flags) => {
+    done(await (await import("./commands/status.js")).runStatus(flags));
+  });
+}
+
+function addSettingFlags(command: Command): void {
+  command.option("--config <file>", "configuration file, text format or JSON (SYNOD_CONFIG)");
+  for (const setting of SETTINGS) {
+    const option = new Option(`${flagOf(setting)} <value>`, setting.summary).hideHelp();
+    if (setting.kind === "addresses") {
+      option.argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]);
+    }
+    command.addOption(option);
+  }
+}
+
+function addClientFlags(command: Command, formats: readonly string[], usual: string): Command {
+  return command
+    .option("--endpoints <addresses>", "servers, with commas between them (default localhost:8000; SYNOD_ENDPOINTS)")
+    .addOption(new Option("-w, --write-out <format>", "output").choices(formats).default(usual))
+    .option("--command-timeout <duration>", "time for the request, such as 5s or 500ms (default 5s)")
+    .option("--dial-timeout <duration>", "time for a connection (default 2s)");
+}

@@ -1,0 +1,85 @@
+/** What the rows of `synod status` come to: one sentence, and what a person should look at. It must never ask a server. */
+import type { ServerRow } from "./gather.js";
+
+/** `healthy`: all servers answer and agree; `degraded`: work goes on, and something is missing; `blocked`: nothing can be written. */
+export type Health = {
+  readonly state: "healthy" | "degraded" | "blocked";
+  /** One sentence for all. */
+  readonly summary: string;
+  /** Further sentences: who does not answer, what blocks, the servers' own warnings, states that differ. */
+  readonly notes: readonly string[];
+};
+
+/** Judges `rows`. */
+export function judge(rows: readonly ServerRow[]): Health {
+  const answers = rows.flatMap((row) => (row.status === undefined ? [] : [row.status]));
+  const notes = [...silentNotes(rows), ...blockedNotes(rows), ...differenceNotes(rows), ...warningNotes(rows)];
+  const servers = `${answers.length} of ${rows.length} ${rows.length === 1 ? "server answers" : "servers answer"}`;
+  if (answers.length === 0) {
+    return { state: "blocked", summary: `blocked: ${servers}`, notes };
+  }
+  const coordinator = answers.find((status) => status.role === "coordinator" && status.blocked === "");
+  if (coordinator === undefined) {
+    const isFounding = answers.some((status) => status.role === "founding");
+    return { state: "blocked", summary: `blocked: ${servers}; ${isFounding ? "the cluster is being founded" : "no coordinator"}`, notes };
+  }
+  const voters = coordinator.voters.length;
+  const live = coordinator.voters.filter((voter) => voter.live).length;
+  const spare = live - (Math.floor(voters / 2) + 1);
+  const spareText = voters === 0 ? "" : `; ${spare <= 0 ? "no further server may fail" : `${spare} more may fail`}`;
+  const isWell = answers.length === rows.length && notes.length === warningNotes(rows).length && live === voters;
+  const state = isWell ? "healthy" : "degraded";
+  return { state, summary: `${state}: ${servers}, ${coordinator.paxosAddress} coordinates${spareText}`, notes };
+}
+
+function silentNotes(rows: readonly ServerRow[]): readonly string[] {
+  return rows.flatMap((row) => (row.error === undefined ? [] : [`${nameOf(row)}: ${row.error}`]));
+}
+
+/** Servers most often agree on what blocks them: each sentence once, with who says it. */
+function blockedNotes(rows: readonly ServerRow[]): readonly string[] {
+  return grouped(rows, (row) => (row.status === undefined || row.status.blocked === "" ? [] : [row.status.blocked]));
+}
+
+function warningNotes(rows: readonly ServerRow[]): readonly string[] {
+  return grouped(rows, (row) => (row.status?.warnings ?? []).map((text) => `warning: ${text}`));
+}
+
+function grouped(rows: readonly ServerRow[], sentences: (row: ServerRow) => readonly string[]): readonly string[] {
+  const sayers = new Map<string, string[]>();
+  for (const row of rows) {
+    for (const sentence of sentences(row)) {
+      sayers.set(sentence, [...(sayers.get(sentence) ?? []), nameOf(row)]);
+    }
+  }
+  return [...sayers].map(([sentence, names]) => `${names.join(", ")}: ${sentence}`);
+}
+
+/** Equal applied slots must show equal states, and all servers one cluster: anything else is damage, never lag. */
+function differenceNotes(rows: readonly ServerRow[]): readonly string[] {
+  const notes: string[] = [];
+  const clusters = new Set(rows.map((row) => row.status?.clusterId ?? "").filter((id) => id !== ""));
+  if (clusters.size > 1) {
+    notes.push(`the servers belong to ${clusters.size} different clusters: ${[...clusters].join(", ")}`);
+  }
+  const states = new Map<string, { readonly hash: string; readonly name: string }>();
+  for (const row of rows) {
+    if (row.status === undefined || row.status.stateHash === "") {
+      continue;
+    }
+    const key = `${row.status.clusterId} ${row.status.appliedSlot}`;
+    const other = states.get(key);
+    if (other !== undefined && other.hash !== row.status.stateHash) {
+      notes.push(
+        `DIFFERENT DATA: ${other.name} and ${nameOf(row)} applied slot ${row.status.appliedSlot} and hold different states; stop writing and keep both data directories`,
+      );
+    }
+    states.set(key, { hash: row.status.stateHash, name: nameOf(row) });
+  }
+  return notes;
+}
+
+/** How notes name a server: as the table does. */
+function nameOf(row: ServerRow): string {
+  return row.endpoint === "" ? row.paxosAddress : row.endpoint;
+}

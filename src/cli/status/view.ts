@@ -1,0 +1,134 @@
+/** How `synod status` looks: a table, blocks where the terminal is too narrow for it, comma-separated lines, or JSON. It must never judge. */
+import type { StatusResponse } from "../../client/index.js";
+import { formatBytes, formatDuration } from "../config/quantities.js";
+import { type Paint, renderTable, width } from "../table.js";
+import type { ServerRow } from "./gather.js";
+import type { Health } from "./health.js";
+
+export type StatusView = {
+  readonly format: "table" | "simple" | "json";
+  /** Columns of the terminal; undefined where there is none. */
+  readonly columns: number | undefined;
+  readonly paint: Paint;
+};
+
+type Cell = { readonly heading: string; readonly text: string; readonly isNumber?: boolean };
+
+const NOTHING = "-";
+const NUMBERS: ReadonlySet<string> = new Set(["ID", "DECIDED", "APPLIED", "LAG", "DISK", "MEMORY", "UPTIME"]);
+
+/** The lines for stdout. */
+export function renderStatus(rows: readonly ServerRow[], health: Health, view: StatusView): string {
+  switch (view.format) {
+    case "json":
+      return renderJson(rows, health);
+    case "simple":
+      return rows
+        .map(
+          (row) =>
+            `${cells(row, plainPaint)
+              .map((cell) => cell.text)
+              .join(", ")}\n`,
+        )
+        .join("");
+    case "table":
+      return renderPeople(rows, health, view);
+  }
+}
+
+function renderPeople(rows: readonly ServerRow[], health: Health, view: StatusView): string {
+  const table = rows.map((row) => cells(row, view.paint));
+  const headings = table[0]?.map((cell) => cell.heading) ?? [];
+  const right = headings.flatMap((heading, index) => (NUMBERS.has(heading) ? [index] : []));
+  const wide = renderTable(
+    headings,
+    table.map((row) => row.map((cell) => cell.text)),
+    right,
+  );
+  const isTooWide = view.columns !== undefined && wide.split("\n").some((line) => width(line) > (view.columns ?? 0));
+  const body = isTooWide ? table.map(block).join("\n") : wide;
+  const style = health.state === "healthy" ? "green" : health.state === "degraded" ? "yellow" : "red";
+  const notes = health.notes.map((note) => `  ${note}\n`).join("");
+  return `${body}\n${view.paint(health.summary, style)}\n${notes}`;
+}
+
+function block(row: readonly Cell[]): string {
+  const widest = Math.max(...row.map((cell) => cell.heading.length));
+  return row.map((cell) => `${cell.heading.toLowerCase().padEnd(widest)}  ${cell.text}\n`).join("");
+}
+
+/** The columns, in the order in which a person reads them. */
+function cells(row: ServerRow, paint: Paint): readonly Cell[] {
+  const { status } = row;
+  const show = (text: (answer: StatusResponse) => string): string => (status === undefined ? NOTHING : text(status) || NOTHING);
+  const coordinates = status?.role === "coordinator";
+  const role = status === undefined ? paint("no answer", "red") : coordinates ? paint(status.role, "bold") : status.role;
+  const ids = idsByAddress(row);
+  return [
+    { heading: "ID", text: row.replicaId === 0 ? NOTHING : String(row.replicaId) },
+    { heading: "ENDPOINT", text: row.endpoint || NOTHING },
+    { heading: "PAXOS", text: row.paxosAddress || NOTHING },
+    { heading: "ROLE", text: role },
+    { heading: "BALLOT", text: show((answer) => answer.ballot) },
+    { heading: "COORDINATOR", text: show((answer) => answer.coordinator) },
+    { heading: "DECIDED", text: show((answer) => String(answer.decidedSlot)) },
+    { heading: "APPLIED", text: show((answer) => String(answer.appliedSlot)) },
+    { heading: "LAG", text: show((answer) => String(answer.lag)) },
+    { heading: "LIVE", text: show((answer) => shortList(answer.live, ids)) },
+    {
+      heading: "VOTERS",
+      text: show((answer) =>
+        shortList(
+          answer.voters.map((voter) => voter.paxosAddress),
+          ids,
+        ),
+      ),
+    },
+    { heading: "DISK", text: show((answer) => formatBytes(Number(answer.diskBytes))) },
+    { heading: "MEMORY", text: show((answer) => formatBytes(Number(answer.memoryBytes))) },
+    { heading: "UPTIME", text: show((answer) => formatDuration(Number(answer.uptimeMs))) },
+  ];
+}
+
+/** Replica ids of the addresses that this server knows; a set of ids fits a column where a set of addresses does not. */
+function idsByAddress(row: ServerRow): ReadonlyMap<string, number> {
+  const ids = new Map<string, number>();
+  for (const one of [...(row.status?.members ?? []), ...(row.status?.voters ?? [])]) {
+    ids.set(one.paxosAddress, Number(one.replicaId));
+  }
+  if (row.replicaId !== 0) {
+    ids.set(row.paxosAddress, row.replicaId);
+  }
+  return ids;
+}
+
+/** `1 2 3 5`: ids in order, and in full the addresses that have none yet. */
+function shortList(addresses: readonly string[], ids: ReadonlyMap<string, number>): string {
+  const known = addresses.flatMap((address) => (ids.get(address) || undefined) ?? []).sort((a, b) => a - b);
+  const unknown = addresses.filter((address) => !ids.get(address)).sort();
+  return [...known.map(String), ...unknown].join(" ");
+}
+
+function renderJson(rows: readonly ServerRow[], health: Health): string {
+  const servers = rows.map((row) => {
+    const { $typeName: _, $unknown: __, ...fields } = row.status ?? { $typeName: "", $unknown: [] };
+    return {
+      endpoint: row.endpoint,
+      paxosAddress: row.paxosAddress,
+      answers: row.status !== undefined,
+      error: row.error ?? null,
+      ...fields,
+    };
+  });
+  const plain = (key: string, value: unknown): unknown => {
+    if (typeof value === "bigint") {
+      return Number(value);
+    }
+    return key === "$typeName" || key === "$unknown" ? undefined : value;
+  };
+  return `${JSON.stringify({ state: health.state, summary: health.summary, notes: health.notes, servers }, plain, 2)}\n`;
+}
+
+function plainPaint(text: string): string {
+  return text;
+}
