@@ -87,7 +87,7 @@ export class Server {
   private readonly pulse: Pulse;
   private readonly ring = new EventRing();
   private readonly startedAt: number;
-  private phase: "running" | "stopping" | "ended" = "running";
+  private phase: "starting" | "running" | "stopping" | "ended" = "starting";
   private onHandoverDone: (() => void) | null = null;
 
   constructor(options: ServerOptions) {
@@ -142,6 +142,7 @@ export class Server {
 
   /** Begins: recovers what the log holds, and speaks to the others. Resolves when the network listens. */
   async start(): Promise<void> {
+    this.phase = "running";
     this.guard(() => this.driver.deliver({ kind: "start", durable: this.options.durable }));
     this.pulse.start();
     await this.options.network.start([...this.replica.peers.keys()], {
@@ -179,8 +180,8 @@ export class Server {
 
   /** A linearizable read: `waiter.answer` is called when the store may be read for it. */
   read(waiter: ReadWaiter): void {
-    if (this.phase === "ended") {
-      waiter.fail(new StoreError("unavailable", "not-applied", "This server is stopping."));
+    if (this.phase === "starting" || this.phase === "ended") {
+      waiter.fail(this.absence());
       return;
     }
     this.reads.read(waiter);
@@ -193,6 +194,9 @@ export class Server {
 
   /** Asks for `heir` (or this server) to coordinate: by hand-over where this one does, by nomination where none does. */
   elect(heir: Address): void {
+    if (this.phase !== "running") {
+      return;
+    }
     if (this.proposals.coordinates) {
       this.guard(() => this.driver.deliver({ kind: "handover", heir }));
     } else if (heir === this.replica.options.address) {
@@ -298,8 +302,8 @@ export class Server {
   }
 
   private write(command: Uint8Array, waiter: WriteWaiter): void {
-    if (this.phase === "ended") {
-      waiter.fail(new StoreError("unavailable", "not-applied", "This server is stopping."));
+    if (this.phase === "starting" || this.phase === "ended") {
+      waiter.fail(this.absence());
       return;
     }
     if (command.length > COMMAND_BYTES_MAX) {
@@ -308,6 +312,10 @@ export class Server {
       return;
     }
     this.proposals.write(command, waiter);
+  }
+
+  private absence(): StoreError {
+    return new StoreError("unavailable", "not-applied", `This server is ${this.phase === "starting" ? "starting" : "stopping"}.`);
   }
 
   private onMessage(peer: Address, header: Header, message: Message): void {

@@ -1,0 +1,109 @@
+/**
+ * One server of this process put together: sockets, peers, services and logs around the server layer, and how all of it ends.
+ * This is where adapters are picked; nothing is decided here that a test of the layers below could not see.
+ */
+import { GrpcPeerNetwork } from "../adapters/grpc-peer-network.js";
+import { NodeClock } from "../adapters/node-clock.js";
+import { NodeRandom } from "../adapters/node-random.js";
+import { PEER_MESSAGE_BYTES_MAX, splitAddress } from "../adapters/peer-link.js";
+import { clientServices, paxosServices } from "../api/services.js";
+import type { UnaryReply } from "../grpc/channel.js";
+import { connect } from "../grpc/client.js";
+import { GrpcServer } from "../grpc/server.js";
+import { Store } from "../kv/store.js";
+import { type Address, address as addressOf } from "../paxos/ids.js";
+import type { Durable } from "../paxos/record.js";
+import type { RunningServer, ServerConfig } from "../server/config.js";
+import { EXIT_STATUS } from "../server/exit-status.js";
+import { loadStore } from "../server/load-store.js";
+import type { Logger } from "../server/logger.js";
+import { Server } from "../server/server.js";
+import type { ServerStorage } from "../server/storage-port.js";
+
+/** How long one server waits for another's answer to a unary call. */
+const PEER_CALL_MS = 5000;
+
+export type Parts = {
+  readonly config: ServerConfig;
+  readonly log: Logger;
+  readonly clock: NodeClock;
+  readonly storage: ServerStorage;
+  readonly durable: Durable;
+};
+
+/** Starts the server and resolves once both ports listen. Rejects with the system's error where one cannot; the storage is closed then. */
+export async function assemble(parts: Parts): Promise<RunningServer> {
+  const { config, log, clock, storage, durable } = parts;
+  let ended: (status: number) => void = () => {};
+  const closed = new Promise<number>((resolve) => {
+    ended = resolve;
+  });
+  const restore = (): ReturnType<typeof Store.restore> => Store.restore();
+  const store = durable.snapshot === null ? Store.empty() : await loadStore(storage.snapshots, durable.snapshot, restore());
+  const network = new GrpcPeerNetwork({ connect, clock });
+  const server = new Server({
+    config,
+    clock,
+    random: new NodeRandom(),
+    network,
+    storage,
+    log,
+    trace: null,
+    durable,
+    store,
+    restore,
+    onFatal: (status) => shut(status),
+  });
+  const services = { server, config, memoryBytes: () => process.memoryUsage.rss() };
+  const clientPort = new GrpcServer(clientServices(services));
+  const peers = { self: addressOf(config.paxosAddress), call: callPeer, exchange: network.onExchange, messageBytesMax: PEER_MESSAGE_BYTES_MAX };
+  const paxosPort = new GrpcServer(paxosServices(services, peers));
+  const onBug = (error: unknown): void => server.fatal(error);
+  const shut = (status: number): void => {
+    clientPort.close();
+    paxosPort.close();
+    process.removeListener("uncaughtException", onBug);
+    ended(status);
+  };
+  try {
+    await paxosPort.listen(config.paxosListen.host, config.paxosListen.port);
+    await clientPort.listen(config.clientListen.host, config.clientListen.port);
+  } catch (error) {
+    shut(EXIT_STATUS.startup);
+    await storage.close();
+    throw error;
+  }
+  process.on("uncaughtException", onBug);
+  await server.start();
+  log.log("info", "listening", `Clients connect to ${config.clientAddress}, servers to ${config.paxosAddress}.`, {
+    client: config.clientAddress,
+    paxos: config.paxosAddress,
+  });
+  const stop = once(async () => {
+    log.log("info", "stopping", "The server hands over, ends its requests, and stops.");
+    const drained = clientPort.drain(config.drainMs);
+    await server.stop();
+    await drained;
+    log.log("info", "stopped", "The server has stopped; its data is kept.");
+    shut(EXIT_STATUS.ok);
+  });
+  return { stop, closed };
+}
+
+/** One unary call over a connection of its own: for what people ask by hand, never for the hot path. */
+async function callPeer(peer: Address, path: string, message: Uint8Array): Promise<UnaryReply> {
+  const nothing = (): void => {};
+  const channel = connect(splitAddress(peer), { onConnected: nothing, onRefused: nothing, onClosed: nothing });
+  const reply = await channel.unary(path, message, { timeoutMs: PEER_CALL_MS });
+  channel.close();
+  return reply;
+}
+
+/** `work`, begun by the first call; every call gets its end. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | null = null;
+  return () => {
+    running ??= work();
+    return running;
+  };
+}
