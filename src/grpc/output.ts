@@ -52,7 +52,8 @@ export class Output {
   append(piece: Uint8Array): void {
     if (piece.length < REFERENCE_BYTES_MIN) {
       if (piece.length > 0) {
-        this.bytes.set(piece, this.reserve(piece.length));
+        const at = this.reserve(piece.length); // may replace `bytes`, so it comes first
+        this.bytes.set(piece, at);
       }
       return;
     }
