@@ -1,0 +1,191 @@
+/**
+ * A cluster of server processes in a temporary folder. Use it through `withCluster`, which ends every process and removes the
+ * folder whatever happens, and shows the servers' logs when the test fails.
+ */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type StatusResponse, SynodClient, type SynodClientOptions } from "../../src/client/index.js";
+import { freePorts } from "./processes.js";
+import { ServerProcess, type Settings } from "./server-process.js";
+import { Hopeless, until } from "./wait.js";
+
+const HOST = "127.0.0.1";
+/** Of each server's log, at the end of a failed test. */
+const LOG_LINES_SHOWN = 40;
+const LOG_LINE_CHARS = 400;
+
+export type ClusterOptions = {
+  readonly size: number;
+  /** For all servers. */
+  readonly settings?: Settings;
+  /** The list of replicas that server `index` is given; all in one order by default. */
+  readonly replicasOf?: (index: number, replicas: readonly string[]) => readonly string[];
+  /** Whether `withCluster` starts the servers and waits for a coordinator; true by default. */
+  readonly starts?: boolean;
+};
+
+export class Cluster {
+  readonly folder: string;
+  readonly servers: readonly ServerProcess[];
+  private readonly observer: SynodClient;
+  private readonly clients: SynodClient[] = [];
+
+  private constructor(folder: string, ports: readonly number[], options: ClusterOptions) {
+    const { size } = options;
+    this.folder = folder;
+    const clientAddresses = ports.slice(0, size).map((port) => `${HOST}:${port}`);
+    const paxosAddresses = ports.slice(size).map((port) => `${HOST}:${port}`);
+    this.observer = new SynodClient({ endpoints: clientAddresses });
+    this.servers = clientAddresses.map((clientAddress, index) => {
+      return new ServerProcess({
+        index,
+        clientAddress,
+        paxosAddress: paxosAddresses[index] ?? "",
+        dataDir: join(folder, `server-${index}`),
+        logPath: join(folder, `server-${index}.log`),
+        replicas: options.replicasOf?.(index, paxosAddresses) ?? paxosAddresses,
+        settings: options.settings ?? {},
+        client: this.observer,
+      });
+    });
+  }
+
+  /** Draws ports and a folder; starts nothing. */
+  static async create(options: ClusterOptions): Promise<Cluster> {
+    return new Cluster(mkdtempSync(join(tmpdir(), "synod-test-")), await freePorts(2 * options.size), options);
+  }
+
+  get endpoints(): readonly string[] {
+    return this.servers.map((server) => server.clientAddress);
+  }
+
+  server(index: number): ServerProcess {
+    const server = this.servers[index];
+    assert.ok(server !== undefined, `there is a server ${index}`);
+    return server;
+  }
+
+  /** All servers but those of `indices`. */
+  others(...indices: readonly number[]): readonly ServerProcess[] {
+    return this.servers.filter((server) => !indices.includes(server.index));
+  }
+
+  /** Starts all servers, or those of `indices`. */
+  start(...indices: readonly number[]): void {
+    for (const index of indices.length === 0 ? this.servers.keys() : indices) {
+      this.server(index).start();
+    }
+  }
+
+  /** A client that is closed with the cluster; of all servers by default. */
+  client(options: Partial<SynodClientOptions> = {}): SynodClient {
+    const client = new SynodClient({ endpoints: this.endpoints, timeoutMs: 15_000, ...options });
+    this.clients.push(client);
+    return client;
+  }
+
+  /** A client of server `index` alone. */
+  clientOf(index: number, options: Partial<SynodClientOptions> = {}): SynodClient {
+    return this.client({ endpoints: [this.server(index).clientAddress], ...options });
+  }
+
+  async statusOf(index: number): Promise<StatusResponse> {
+    const status = await this.server(index).status();
+    assert.ok(status !== null, `server ${index} answers Status`);
+    return status;
+  }
+
+  /** Waits until the status of server `index` is as wanted, and returns it. */
+  awaitStatus(index: number, what: string, isWanted: (status: StatusResponse) => boolean, withinMs?: number): Promise<StatusResponse> {
+    return until(
+      `server ${index}: ${what}`,
+      async () => {
+        this.assertNoCrash();
+        const status = await this.server(index).status();
+        return status !== null && isWanted(status) ? status : null;
+      },
+      withinMs,
+    );
+  }
+
+  /** Waits until all of `servers` (default: all that run) follow one coordinator among them; returns its index. */
+  awaitCoordinator(servers: readonly ServerProcess[] = this.servers.filter((server) => server.running)): Promise<number> {
+    return until(`one coordinator of servers ${servers.map((server) => server.index).join(", ")}`, async () => {
+      this.assertNoCrash();
+      const statuses = await Promise.all(servers.map((server) => server.status()));
+      const leading = statuses.findIndex((status) => status?.role === "coordinator");
+      const address = servers[leading]?.paxosAddress;
+      return address !== undefined && statuses.every((status) => status?.coordinator === address && status.blocked === "")
+        ? (servers[leading]?.index ?? null)
+        : null;
+    });
+  }
+
+  /** Waits until all of `servers` (default: all that run) have applied the same slots, then checks that their states are equal. */
+  async awaitEqual(servers: readonly ServerProcess[] = this.servers.filter((server) => server.running)): Promise<StatusResponse> {
+    const statuses = await until(`servers ${servers.map((server) => server.index).join(", ")} to apply the same slots`, async () => {
+      this.assertNoCrash();
+      const asked = await Promise.all(servers.map((server) => server.status()));
+      const answered = asked.filter((status) => status !== null);
+      const isEqual = answered.every((status) => status.appliedSlot === answered[0]?.appliedSlot && status.stateHash !== "");
+      return answered.length === servers.length && isEqual ? answered : null;
+    });
+    const [first] = statuses;
+    assert.ok(first !== undefined, "at least one server runs");
+    for (const status of statuses) {
+      const { stateHash, revision, keys, dataBytes } = status;
+      assert.deepEqual(
+        { stateHash, revision, keys, dataBytes },
+        { stateHash: first.stateHash, revision: first.revision, keys: first.keys, dataBytes: first.dataBytes },
+        `the state of ${status.paxosAddress} and of ${first.paxosAddress} at slot ${first.appliedSlot}`,
+      );
+    }
+    return first;
+  }
+
+  /** Throws if a server ended that nobody ended. */
+  assertNoCrash(): void {
+    const crash = this.servers.map((server) => server.crash).find((text) => text !== null);
+    if (crash !== undefined && crash !== null) {
+      throw new Hopeless(crash);
+    }
+  }
+
+  /** Prints the end of every server's log, for a test that failed. */
+  showLogs(): void {
+    for (const server of this.servers) {
+      const lines = server.log.trimEnd().split("\n").slice(-LOG_LINES_SHOWN);
+      const shown = lines.map((line) => `    ${line.slice(0, LOG_LINE_CHARS)}`).join("\n");
+      console.error(`server ${server.index} (${server.clientAddress}, ${server.paxosAddress}), the end of its log:\n${shown}`);
+    }
+  }
+
+  /** Ends every process and removes the folder. */
+  async close(): Promise<void> {
+    for (const client of [this.observer, ...this.clients]) {
+      client.close();
+    }
+    await Promise.all(this.servers.map((server) => server.kill()));
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Runs `body` with a cluster of its own. */
+export async function withCluster(options: ClusterOptions, body: (cluster: Cluster) => Promise<void>): Promise<void> {
+  const cluster = await Cluster.create(options);
+  try {
+    if (options.starts !== false) {
+      cluster.start();
+      await cluster.awaitCoordinator();
+    }
+    await body(cluster);
+    cluster.assertNoCrash();
+  } catch (error) {
+    cluster.showLogs();
+    throw error;
+  } finally {
+    await cluster.close();
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Writers that never stop: many clients, each storing one new key after another through all servers with failover. It remembers
+ * of every write whether it was acknowledged, may have happened, or did not; afterwards the store must agree.
+ */
+import assert from "node:assert/strict";
+import { StoreError, SynodClient } from "../../src/client/index.js";
+import { eachOf, pause, until } from "./wait.js";
+
+/** Between a refused write and the next: nobody needs a client that spins. */
+const REFUSED_PAUSE_MS = 20;
+const READERS = 32;
+
+export type LoadOptions = {
+  readonly endpoints: readonly string[];
+  /** Clients, each with one write in flight. */
+  readonly writers: number;
+  /** Begins every key, so that loads of one cluster do not meet. */
+  readonly name: string;
+  /** Patience of one write. */
+  readonly timeoutMs?: number;
+};
+
+export class Load {
+  /** Value by key. */
+  readonly acknowledged = new Map<string, string>();
+  /** Writes that may have happened. */
+  readonly unknown = new Map<string, string>();
+  /** Writes that did not happen, with the error of each. */
+  readonly refused = new Map<string, StoreError>();
+  private readonly options: LoadOptions;
+  private readonly clients: SynodClient[] = [];
+  private stopping = false;
+  private work: Promise<unknown> = Promise.resolve();
+
+  /** Begins at once. */
+  constructor(options: LoadOptions) {
+    this.options = options;
+    const { endpoints, writers } = options;
+    this.work = Promise.all(
+      Array.from({ length: writers }, (_, writer) => {
+        const first = writer % endpoints.length;
+        const client = new SynodClient({ endpoints: [...endpoints.slice(first), ...endpoints.slice(0, first)] });
+        this.clients.push(client);
+        return this.write(client, writer);
+      }),
+    );
+  }
+
+  /** Waits until `more` writes were acknowledged from now on. */
+  async awaitAcknowledged(more: number): Promise<void> {
+    const goal = this.acknowledged.size + more;
+    await until(`${more} more acknowledged writes of load ${this.options.name}`, () => (this.acknowledged.size >= goal ? true : null));
+  }
+
+  /** Lets every writer end its last write. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await this.work;
+    for (const client of this.clients) {
+      client.close();
+    }
+  }
+
+  /**
+   * Every acknowledged write is in the store, every refused one is not, and the others are there whole or not at all; and the
+   * store's revision rose by `applied`, which counts each acknowledged write exactly once.
+   */
+  async verify(client: SynodClient, applied: bigint): Promise<void> {
+    const { name } = this.options;
+    const lost: string[] = [];
+    await eachOf(this.acknowledged, READERS, async ([key, value]) => {
+      if ((await client.get(key)) !== value) {
+        lost.push(key);
+      }
+    });
+    assert.deepEqual(lost, [], `load ${name}: acknowledged writes are lost`);
+    await eachOf(this.unknown, READERS, async ([key, value]) => {
+      const found = await client.get(key);
+      assert.ok(found === undefined || found === value, `load ${name}: ${key} holds ${found}, which nobody wrote`);
+    });
+    await eachOf(this.refused, READERS, async ([key, error]) => {
+      assert.equal(await client.get(key), undefined, `load ${name}: ${key} was refused as not applied (${error.message}) and is there`);
+    });
+    const least = BigInt(this.acknowledged.size);
+    const most = least + BigInt(this.unknown.size);
+    assert.ok(
+      least <= applied && applied <= most,
+      `load ${name}: ${applied} writes were applied, of which ${least} were acknowledged and ${this.unknown.size} have an unknown outcome`,
+    );
+  }
+
+  private async write(client: SynodClient, writer: number): Promise<void> {
+    for (let n = 0; !this.stopping; n++) {
+      const key = `${this.options.name}-${writer}-${n}`;
+      const value = `value of ${key}`;
+      try {
+        await client.put(key, value, { timeoutMs: this.options.timeoutMs ?? 15_000 });
+        this.acknowledged.set(key, value);
+      } catch (error) {
+        if (!(error instanceof StoreError)) {
+          throw error;
+        }
+        if (error.outcome === "unknown") {
+          this.unknown.set(key, value);
+        } else {
+          this.refused.set(key, error);
+          await pause(REFUSED_PAUSE_MS);
+        }
+      }
+    }
+  }
+}
