@@ -121,7 +121,7 @@ test("UNAVAILABLE: a write asks the next server only where the server says that 
   });
   const definite = await fake(answer("not-applied"));
   await client([definite.endpoint, good.endpoint]).put("a", "1");
-  const inText = await fake(answer(undefined, "no coordinator [no-coordinator, not-applied]"));
+  const inText = await fake(answer(undefined, "No server coordinates. Nothing was written."));
   await client([inText.endpoint, good.endpoint]).put("b", "1");
   assert.deepEqual(good.calls, ["put a=1", "put b=1"]);
   for (const unclear of [await fake(answer()), await fake(answer("unknown"))]) {

@@ -21,6 +21,8 @@ const REFUSALS: ReadonlySet<status> = new Set([
 
 /** What grpc-js says of a call that never left: no connection, no address, or a stream the server refused before looking at it. */
 const UNSENT = /^(No connection established|Name resolution failed|Stream refused by server|Failed to connect)/;
+/** How our servers' sentences end where nothing was done: the promise in words, or a server that takes no requests yet or any more. */
+const NOTHING_DONE = /(Nothing was written|This server is (starting|stopping))\.$/;
 const BROKEN = /^(Connection dropped|read ECONN|write E|socket hang up|The session has been destroyed)/;
 
 /** The error that a caller gets for a gRPC `failure` of a call to `endpoint`. */
@@ -58,8 +60,8 @@ function outcomeOf(failure: ServiceError): Outcome {
   if (REFUSALS.has(failure.code) || (failure.code === status.UNAVAILABLE && UNSENT.test(failure.details))) {
     return "not-applied";
   }
-  // The store's errors end with their code and outcome in brackets; a proxy that drops trailers leaves the text.
-  return /, not-applied\]$/.test(failure.details) ? "not-applied" : "unknown";
+  // What a server says in words counts too: a proxy may drop trailers and leave the text.
+  return NOTHING_DONE.test(failure.details) ? "not-applied" : "unknown";
 }
 
 function messageOf(failure: ServiceError, code: StoreErrorCode, endpoint: string): string {
@@ -75,7 +77,7 @@ function messageOf(failure: ServiceError, code: StoreErrorCode, endpoint: string
     case "unimplemented":
       return `${endpoint} does not know this call: ${failure.details}`;
     default:
-      return `${endpoint}: ${failure.details.replace(/ \[[a-z-]+, (not-applied|unknown)\]$/, "")}`;
+      return `${endpoint}: ${failure.details}`;
   }
 }
 
