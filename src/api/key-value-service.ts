@@ -13,7 +13,7 @@ import type { Server } from "../server/server.js";
 import type { StoreError } from "../server/store-error.js";
 import type { WriteWaiter } from "../server/writes.js";
 import { type ApiError, ofKvError, ofStoreError } from "./errors.js";
-import { decodeKeyValue, encodeGetResponse, type KeyValue } from "./key-value-codec.js";
+import { decodeKeyValue, encodeSlice, type KeyValue } from "./key-value-codec.js";
 
 export type KeyValueLimits = {
   readonly maxKeyBytes: number;
@@ -119,7 +119,7 @@ class GetCall implements ReadWaiter {
 
   answer(): void {
     if (this.server.store.find(this.key, found)) {
-      this.responder.reply(this.stream, encodeGetResponse(found.bytes.subarray(found.valueFrom, found.valueEnd)));
+      this.responder.reply(this.stream, encodeSlice(found.bytes, found.valueFrom, found.valueEnd));
     } else {
       this.responder.fail(this.stream, GRPC_STATUS.NOT_FOUND, KEY_NOT_FOUND);
     }

@@ -91,7 +91,7 @@ async function elect(
 
 /** An ElectCoordinatorRequest that names `heir` (field 2). */
 function encodeElect(heir: Address): Uint8Array {
-  const message = encodeGetResponse(utf8Encode(heir));
+  const message = encodeGetResponse(utf8Encode(heir)).slice();
   message[0] = 0x12; // field 2, length-delimited
   return message;
 }

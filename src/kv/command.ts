@@ -33,11 +33,13 @@ export const COMMAND_TAG = {
   setQuota: 8,
 } as const;
 
-/** The hot one: a put without options. Copies key and value once. */
-export function encodePlainPut(key: Uint8Array, value: Uint8Array): Uint8Array {
+const newArray = (length: number): Uint8Array => new Uint8Array(length);
+
+/** The hot one: a put without options. Copies key and value once, into what `allocate` gives for the command's length. */
+export function encodePlainPut(key: Uint8Array, value: Uint8Array, allocate: (length: number) => Uint8Array = newArray): Uint8Array {
   const lengthBytes = key.length < 0x80 ? 1 : key.length < 0x4000 ? 2 : 3;
   assert(key.length < 0x20_0000, "a key length of at most three varint bytes");
-  const command = new Uint8Array(1 + lengthBytes + key.length + value.length);
+  const command = allocate(1 + lengthBytes + key.length + value.length);
   command[0] = COMMAND_TAG.plainPut;
   let at = 1;
   let rest = key.length;

@@ -28,6 +28,7 @@ import type { Random } from "../ports/random.js";
 import type { Trace } from "../ports/trace.js";
 import { StorageFailure } from "../storage/storage-failure.js";
 import { Applier } from "./applier.js";
+import { Arena } from "./arena.js";
 import type { ServerConfig } from "./config.js";
 import { EventRing } from "./event-ring.js";
 import { EXIT_STATUS } from "./exit-status.js";
@@ -86,6 +87,8 @@ export class Server {
   private readonly failRate: FailRate;
   private readonly pulse: Pulse;
   private readonly ring = new EventRing();
+  private readonly arena = new Arena();
+  private readonly allocate = (length: number): Uint8Array => this.arena.take(length);
   private readonly startedAt: number;
   private phase: "starting" | "running" | "stopping" | "ended" = "starting";
   private onHandoverDone: (() => void) | null = null;
@@ -170,7 +173,7 @@ export class Server {
 
   /** Stores a value. Key and value are copied before this returns. */
   put(key: Uint8Array, value: Uint8Array, waiter: WriteWaiter): void {
-    this.write(encodePlainPut(key, value), waiter);
+    this.write(encodePlainPut(key, value, this.allocate), waiter);
   }
 
   /** Removes a key; removing an absent one succeeds. The key is copied before this returns. */
