@@ -1,0 +1,222 @@
+/**
+ * A cluster under load while servers are killed, stopped and brought back at random, for as long as told; then everything that
+ * clients were told is compared with what the store holds. Not part of `npm test`:
+ *   node dist/test/support/soak.js [--seconds 120] [--seed 1] [--size 5] [--fail-rate 0]
+ * Exits 1 on the first lie. The seed fixes what the nemesis does, not how the machine schedules it.
+ */
+import assert from "node:assert/strict";
+import { parseArgs } from "node:util";
+import { nextU32, type Prng, seedPrng } from "../../src/base/prng.js";
+import { StoreError, type SynodClient } from "../../src/client/index.js";
+import { type Cluster, withCluster } from "./cluster.js";
+import { Load } from "./load.js";
+import { pause } from "./wait.js";
+
+const WRITERS = 16;
+const COUNTERS = 8;
+const CALM_MS_MAX = 1500;
+const STOPPED_MS_MAX = 2500;
+
+type Plan = { readonly seconds: number; readonly seed: number; readonly size: number; readonly failRate: number };
+
+/** A key with one writer, which stores ascending numbers. */
+type Register = { readonly key: string; acknowledged: number; attempted: number };
+
+/**
+ * Reads must lie between what was acknowledged before they were asked and what was attempted when they were answered. A write with an
+ * unknown outcome may happen at any later time, also after newer ones; so its register is given up for a fresh one.
+ */
+class Registers {
+  readonly lies: string[] = [];
+  raised = 0;
+  unknown = 0;
+  reads = 0;
+  private readonly registers: Register[];
+  private stopping = false;
+  private readonly work: Promise<unknown>;
+
+  constructor(cluster: Cluster) {
+    this.registers = Array.from({ length: COUNTERS }, (_, i) => ({ key: `register-${i}-0`, acknowledged: 0, attempted: 0 }));
+    const lanes = this.registers.map((_, i) => [
+      this.raise(cluster.clientOf(i % cluster.servers.length, { timeoutMs: 3000 }), i),
+      this.read(cluster.clientOf((i + 1) % cluster.servers.length, { timeoutMs: 3000 }), i),
+    ]);
+    this.work = Promise.all(lanes.flat());
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await this.work;
+  }
+
+  private async raise(client: SynodClient, index: number): Promise<void> {
+    for (let epoch = 1; !this.stopping; ) {
+      const register = this.registers[index];
+      assert.ok(register !== undefined);
+      register.attempted = register.acknowledged + 1;
+      const outcome = await put(client, register.key, `${register.attempted}`);
+      if (outcome === "stored") {
+        register.acknowledged = register.attempted;
+        this.raised++;
+      } else if (outcome === "unknown") {
+        this.registers[index] = { key: `register-${index}-${epoch++}`, acknowledged: 0, attempted: 0 };
+        this.unknown++;
+      } else {
+        await pause(20);
+      }
+    }
+  }
+
+  private async read(client: SynodClient, index: number): Promise<void> {
+    while (!this.stopping) {
+      const register = this.registers[index];
+      assert.ok(register !== undefined);
+      const least = register.acknowledged;
+      try {
+        const found = Number((await client.get(register.key)) ?? 0);
+        this.reads++;
+        if (!(found >= least && found <= register.attempted)) {
+          this.lies.push(`${register.key} read as ${found}: ${least} was acknowledged before, ${register.attempted} attempted by then`);
+        }
+      } catch (error) {
+        assert.ok(error instanceof StoreError, String(error));
+        await pause(20);
+      }
+    }
+  }
+}
+
+async function put(client: SynodClient, key: string, value: string): Promise<"stored" | "unknown" | "not-applied"> {
+  try {
+    await client.put(key, value);
+    return "stored";
+  } catch (error) {
+    assert.ok(error instanceof StoreError, String(error));
+    return error.outcome;
+  }
+}
+
+/** What happens to the servers; ends with all of them running. */
+class Nemesis {
+  readonly deeds = new Map<string, number>();
+  private readonly cluster: Cluster;
+  private readonly prng: Prng;
+
+  constructor(cluster: Cluster, seed: number) {
+    this.cluster = cluster;
+    this.prng = seedPrng(seed);
+  }
+
+  async rage(seconds: number): Promise<void> {
+    const endsAt = performance.now() + seconds * 1000;
+    while (performance.now() < endsAt) {
+      await pause(this.below(CALM_MS_MAX));
+      this.cluster.assertNoCrash();
+      await this.deed();
+    }
+    this.reviveAll();
+  }
+
+  private async deed(): Promise<void> {
+    const { servers } = this.cluster;
+    const down = servers.filter((server) => !server.running);
+    const drawn = this.below(100);
+    if (down.length > 0 && drawn < 50) {
+      this.count("start");
+      down[this.below(down.length)]?.start();
+    } else if (drawn < 55) {
+      this.count("kill -9 of all");
+      await Promise.all(servers.map((server) => server.kill()));
+      this.reviveAll();
+    } else if (drawn < 75) {
+      this.count("kill -9 of the coordinator");
+      await servers[await this.coordinator()]?.kill();
+    } else if (drawn < 85) {
+      this.count("kill -9 of any");
+      await servers[this.below(servers.length)]?.kill();
+    } else {
+      this.count("SIGSTOP");
+      const index = drawn < 95 ? await this.coordinator() : this.below(servers.length);
+      await this.halt(index);
+    }
+  }
+
+  private async halt(index: number): Promise<void> {
+    const server = this.cluster.server(index);
+    if (server.running) {
+      server.signal("SIGSTOP");
+      await pause(this.below(STOPPED_MS_MAX));
+      server.signal("SIGCONT");
+    }
+  }
+
+  private reviveAll(): void {
+    for (const server of this.cluster.servers) {
+      if (!server.running) {
+        server.start();
+      }
+    }
+  }
+
+  /** The coordinator as one of the servers sees it now; any server if there is none. */
+  private async coordinator(): Promise<number> {
+    const statuses = await Promise.all(this.cluster.servers.map((server) => server.status()));
+    const found = statuses.findIndex((status) => status?.role === "coordinator");
+    return found >= 0 ? found : this.below(statuses.length);
+  }
+
+  private below(bound: number): number {
+    return nextU32(this.prng) % bound;
+  }
+
+  private count(deed: string): void {
+    this.deeds.set(deed, (this.deeds.get(deed) ?? 0) + 1);
+  }
+}
+
+async function soak(cluster: Cluster, plan: Plan): Promise<void> {
+  const before = (await cluster.awaitEqual()).revision;
+  const load = new Load({ endpoints: cluster.endpoints, writers: WRITERS, name: "soak", timeoutMs: 4000 });
+  const registers = new Registers(cluster);
+  const nemesis = new Nemesis(cluster, plan.seed);
+  await nemesis.rage(plan.seconds);
+  await cluster.awaitCoordinator();
+  await load.awaitAcknowledged(50);
+  await load.stop();
+  await registers.stop();
+  const last = await cluster.awaitEqual();
+  console.log(
+    `${load.acknowledged.size} writes acknowledged, ${load.unknown.size} unknown, ${load.refused.size} refused; ` +
+      `registers: ${registers.raised} writes acknowledged, ${registers.unknown} unknown, ${registers.reads} reads; revision ${last.revision}, slot ${last.appliedSlot}, ballot ${last.ballot}; ` +
+      [...nemesis.deeds].map(([deed, count]) => `${count} x ${deed}`).join(", "),
+  );
+  assert.deepEqual(registers.lies, []);
+  const applied = last.revision - before;
+  const least = BigInt(load.acknowledged.size + registers.raised);
+  const most = least + BigInt(load.unknown.size + registers.unknown);
+  assert.ok(least <= applied && applied <= most, `the revision rose by ${applied}; it should be from ${least} to ${most}`);
+  await load.verifyContents(cluster.client());
+  assert.ok(nemesis.deeds.size > 0, "a soak in which nothing happened shows nothing");
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      seconds: { type: "string", default: "120" },
+      seed: { type: "string", default: "1" },
+      size: { type: "string", default: "5" },
+      "fail-rate": { type: "string", default: "0" },
+    },
+  });
+  const plan = {
+    seconds: Number(values.seconds),
+    seed: Number(values.seed),
+    size: Number(values.size),
+    failRate: Number(values["fail-rate"]),
+  };
+  console.log(`soak of ${plan.size} servers for ${plan.seconds} s, seed ${plan.seed}, fail_rate ${plan.failRate}`);
+  const settings = { snapshot_every_slots: 400, keep_slots: 100, fail_rate: plan.failRate };
+  await withCluster({ size: plan.size, settings }, (cluster) => soak(cluster, plan));
+}
+
+await main();
