@@ -3,13 +3,14 @@
  * This is where adapters are picked; nothing is decided here that a test of the layers below could not see.
  */
 import { GrpcPeerNetwork } from "../adapters/grpc-peer-network.js";
-import { NodeClock } from "../adapters/node-clock.js";
+import type { NodeClock } from "../adapters/node-clock.js";
 import { NodeRandom } from "../adapters/node-random.js";
 import { PEER_MESSAGE_BYTES_MAX, splitAddress } from "../adapters/peer-link.js";
 import { clientServices, paxosServices } from "../api/services.js";
 import type { UnaryReply } from "../grpc/channel.js";
 import { connect } from "../grpc/client.js";
 import { GrpcServer } from "../grpc/server.js";
+import type { KvStore, Restore } from "../kv/kv-store.js";
 import { Store } from "../kv/store.js";
 import { type Address, address as addressOf } from "../paxos/ids.js";
 import type { Durable } from "../paxos/record.js";
@@ -29,6 +30,8 @@ export type Parts = {
   readonly clock: NodeClock;
   readonly storage: ServerStorage;
   readonly durable: Durable;
+  /** The server exists: what fails from now on ends it. */
+  readonly onServer: (server: Server) => void;
 };
 
 /** Starts the server and resolves once both ports listen. Rejects with the system's error where one cannot; the storage is closed then. */
@@ -38,8 +41,8 @@ export async function assemble(parts: Parts): Promise<RunningServer> {
   const closed = new Promise<number>((resolve) => {
     ended = resolve;
   });
-  const restore = (): ReturnType<typeof Store.restore> => Store.restore();
-  const store = durable.snapshot === null ? Store.empty() : await loadStore(storage.snapshots, durable.snapshot, restore());
+  const restore = (): Restore => Store.restore();
+  const store = await stateOf(storage, durable, restore);
   const network = new GrpcPeerNetwork({ connect, clock });
   const server = new Server({
     config,
@@ -56,7 +59,12 @@ export async function assemble(parts: Parts): Promise<RunningServer> {
   });
   const services = { server, config, memoryBytes: () => process.memoryUsage.rss() };
   const clientPort = new GrpcServer(clientServices(services));
-  const peers = { self: addressOf(config.paxosAddress), call: callPeer, exchange: network.onExchange, messageBytesMax: PEER_MESSAGE_BYTES_MAX };
+  const peers = {
+    self: addressOf(config.paxosAddress),
+    call: callPeer,
+    exchange: network.onExchange,
+    messageBytesMax: PEER_MESSAGE_BYTES_MAX,
+  };
   const paxosPort = new GrpcServer(paxosServices(services, peers));
   const onBug = (error: unknown): void => server.fatal(error);
   const shut = (status: number): void => {
@@ -70,10 +78,11 @@ export async function assemble(parts: Parts): Promise<RunningServer> {
     await clientPort.listen(config.clientListen.host, config.clientListen.port);
   } catch (error) {
     shut(EXIT_STATUS.startup);
-    await storage.close();
+    await server.end("This server could not start.");
     throw error;
   }
   process.on("uncaughtException", onBug);
+  parts.onServer(server);
   await server.start();
   log.log("info", "listening", `Clients connect to ${config.clientAddress}, servers to ${config.paxosAddress}.`, {
     client: config.clientAddress,
@@ -88,6 +97,19 @@ export async function assemble(parts: Parts): Promise<RunningServer> {
     shut(EXIT_STATUS.ok);
   });
   return { stop, closed };
+}
+
+/** The state machine as the newest snapshot left it; what the log has beyond is applied by the replica. */
+async function stateOf(storage: ServerStorage, { snapshot }: Durable, restore: () => Restore): Promise<KvStore> {
+  if (snapshot === null) {
+    return Store.empty();
+  }
+  try {
+    return await loadStore(storage.snapshots, snapshot, restore());
+  } catch (error) {
+    await storage.close();
+    throw error;
+  }
 }
 
 /** One unary call over a connection of its own: for what people ask by hand, never for the hot path. */

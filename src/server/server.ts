@@ -91,6 +91,7 @@ export class Server {
   private readonly allocate = (length: number): Uint8Array => this.arena.take(length);
   private readonly startedAt: number;
   private phase: "starting" | "running" | "stopping" | "ended" = "starting";
+  private spaceLow = false;
   private onHandoverDone: (() => void) | null = null;
 
   constructor(options: ServerOptions) {
@@ -231,10 +232,10 @@ export class Server {
       applied: this.applier.applied,
       store: store.stats(),
       stateHash: store.busy ? null : store.stateHash(),
-      diskBytes: storage.wal.diskBytes() + storage.snapshots.diskBytes(),
+      diskBytes: storage.diskBytes(),
       uptimeMs: Math.floor((this.options.clock.nowMicros() - this.startedAt) / MICROS_A_MILLI),
       blocked: replica.blocked,
-      warnings: config.warnings,
+      warnings: [...config.warnings, ...storage.warnings],
     };
   }
 
@@ -342,6 +343,13 @@ export class Server {
 
   private onTick(): void {
     const now = this.options.clock.nowMicros();
+    const low = this.options.storage.spaceLow();
+    if (low !== this.spaceLow) {
+      this.spaceLow = low;
+      const text = low ? "The disk is almost full: this server accepts no new values." : "The disk has space again.";
+      this.options.log.log(low ? "error" : "info", "disk-space", text);
+      this.driver.deliver({ kind: "space", low });
+    }
     this.driver.deliver({ kind: "tick" });
     this.reads.expire(now);
     this.proposals.writes.expire(now, () => `The write was not confirmed in time: ${this.whatIsMissing()}`);

@@ -23,6 +23,8 @@ export class MemoryDisk {
   commits = 0;
   /** While true no sync ends. */
   stalled = false;
+  /** Free space is below the reserve. */
+  full = false;
   private waiting: (() => void)[] = [];
 
   constructor(clock: VirtualClock, name: number) {
@@ -70,6 +72,9 @@ export class MemoryDisk {
         diskBytes: () => this.records.length,
       },
       snapshots: this.snapshotsOf(),
+      warnings: [],
+      spaceLow: () => this.full,
+      diskBytes: () => this.records.length,
       close: async () => {},
     };
   }
