@@ -211,7 +211,7 @@ export function checkProposal(history: History, ballot: Ballot, slot: Slot, batc
 
 /**
  * A candidate became active in `ballot` by the replies in `counted`, the newest complete one of each replica, and by what
- * its own acceptor holds. Remembers what it must propose (11); checks that no parts were mixed (32).
+ * its own acceptor holds. Remembers what it must propose (11); checks that no parts were mixed (32). Returns how many slots it must adopt.
  */
 export function checkActivation(
   history: History,
@@ -221,7 +221,7 @@ export function checkActivation(
     readonly own: readonly PromiseEntry[];
     readonly counted: ReadonlyMap<ReplicaId, readonly PromiseReply[]>;
   },
-): void {
+): number {
   const { ballot, decided } = phase1;
   const key = formatBallot(ballot);
   const configuration = governing(history, decided + 1);
@@ -250,9 +250,10 @@ export function checkActivation(
     const entry = best.get(at as Slot);
     history.obligations.set(voteKey(ballot, at as Slot), (entry?.batch ?? NOOP_BATCH).digest);
     if (entry?.batch.kind === "configuration") {
-      return;
+      break;
     }
   }
+  return best.size;
 }
 
 function checkParts(key: string, parts: readonly PromiseReply[]): void {

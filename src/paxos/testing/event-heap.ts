@@ -1,0 +1,61 @@
+/** The queue of a simulation: things to do, in order of time, and of insertion where times are equal. */
+
+type Item = { readonly at: number; readonly order: number; readonly run: () => void };
+
+function isBefore(a: Item, b: Item): boolean {
+  return a.at < b.at || (a.at === b.at && a.order < b.order);
+}
+
+export class EventHeap {
+  private readonly items: Item[] = [];
+  private order = 0;
+
+  get size(): number {
+    return this.items.length;
+  }
+
+  push(at: number, run: () => void): void {
+    const item: Item = { at, order: this.order++, run };
+    const { items } = this;
+    let hole = items.length;
+    items.push(item);
+    while (hole > 0) {
+      const parent = (hole - 1) >> 1;
+      const above = items[parent] as Item;
+      if (!isBefore(item, above)) {
+        break;
+      }
+      items[hole] = above;
+      hole = parent;
+    }
+    items[hole] = item;
+  }
+
+  /** The earliest item, removed; undefined when there is none. */
+  pop(): { readonly at: number; readonly run: () => void } | undefined {
+    const { items } = this;
+    const first = items[0];
+    const last = items.pop();
+    if (first === undefined || last === undefined || items.length === 0) {
+      return first;
+    }
+    let hole = 0;
+    for (;;) {
+      let child = 2 * hole + 1;
+      if (child >= items.length) {
+        break;
+      }
+      if (child + 1 < items.length && isBefore(items[child + 1] as Item, items[child] as Item)) {
+        child++;
+      }
+      const below = items[child] as Item;
+      if (!isBefore(below, last)) {
+        break;
+      }
+      items[hole] = below;
+      hole = child;
+    }
+    items[hole] = last;
+    return first;
+  }
+}

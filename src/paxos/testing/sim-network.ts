@@ -1,0 +1,144 @@
+/**
+ * The network of the explorer: every message takes its own time and may be lost, doubled, or arrive seconds late; links fail
+ * in one direction or both. Streams exist only so far as the core sees them: a Hello never overtakes a later one of the same
+ * server, and a stream that lost its Hello is opened again.
+ */
+import { nextChance, nextInt, type Prng } from "../../base/prng.js";
+import type { Header, Message } from "../message.js";
+import { LATE_MS_MAX, type Swarm } from "./swarm.js";
+
+/** Servers are named by their index here. */
+export type Delivery = { readonly from: number; readonly to: number; readonly header: Header; readonly message: Message };
+
+export type NetworkHooks = {
+  /** Calls back after so many microseconds of true time. */
+  readonly after: (micros: number, run: () => void) => void;
+  /** Hands a message over; false where the receiver is down. */
+  readonly deliver: (delivery: Delivery) => boolean;
+  /** The stream lost its first message, so it must be opened again. */
+  readonly broken: (from: number, to: number) => void;
+};
+
+export class SimNetwork {
+  /** While calm nothing is lost, doubled or late, and all links work. */
+  calm = false;
+  private readonly blocked: boolean[][];
+  private readonly helloSent: number[][];
+  private readonly helloSeen: number[][];
+  private readonly prng: Prng;
+  private readonly swarm: Swarm;
+  private readonly hooks: NetworkHooks;
+
+  constructor(prng: Prng, swarm: Swarm, hooks: NetworkHooks) {
+    this.prng = prng;
+    this.swarm = swarm;
+    this.hooks = hooks;
+    const matrix = <T>(value: T): T[][] => Array.from({ length: swarm.servers }, () => Array.from({ length: swarm.servers }, () => value));
+    this.blocked = matrix(false);
+    this.helloSent = matrix(0);
+    this.helloSeen = matrix(0);
+  }
+
+  isBlocked(from: number, to: number): boolean {
+    return this.blocked[from]?.[to] === true;
+  }
+
+  heal(): void {
+    for (const row of this.blocked) {
+      row.fill(false);
+    }
+  }
+
+  /** Cuts links at random: a split, one server off in one or both directions, a star around one server, or single one-way links. */
+  cut(): void {
+    const { prng } = this;
+    const count = this.swarm.servers;
+    const one = nextInt(prng, 0, count);
+    const kind = nextInt(prng, 0, 5);
+    const side = Array.from({ length: count }, () => nextChance(prng, 0.5));
+    for (let a = 0; a < count; a++) {
+      for (let b = 0; b < count; b++) {
+        const isCut =
+          (kind === 0 && side[a] !== side[b]) ||
+          (kind === 1 && (a === one || b === one)) ||
+          (kind === 2 && (nextChance(prng, 0.5) ? a === one : false)) ||
+          (kind === 3 && a !== one && b !== one) ||
+          (kind === 4 && nextChance(prng, 0.2));
+        if (isCut && a !== b) {
+          this.set(a, b, true);
+        }
+      }
+    }
+  }
+
+  send(delivery: Delivery): void {
+    const { from, to, message } = delivery;
+    const { prng, swarm } = this;
+    const isHello = message.kind === "hello";
+    if (this.isBlocked(from, to) || (!this.calm && nextChance(prng, swarm.loss))) {
+      if (isHello) {
+        this.hooks.broken(from, to);
+      }
+      return;
+    }
+    if (isHello) {
+      const number = (this.helloSent[from]?.[to] ?? 0) + 1;
+      this.write(this.helloSent, delivery, number);
+      this.hooks.after(this.delay(false), () => this.arriveHello(delivery, number));
+      return;
+    }
+    const copies = !this.calm && nextChance(prng, swarm.duplication) ? 2 : 1;
+    for (let copy = 0; copy < copies; copy++) {
+      this.hooks.after(this.delay(true), () => this.arrive(delivery));
+    }
+  }
+
+  private arriveHello(delivery: Delivery, number: number): void {
+    const { from, to } = delivery;
+    if (number < (this.helloSeen[from]?.[to] ?? 0)) {
+      return;
+    }
+    this.write(this.helloSeen, delivery, number);
+    if (this.isBlocked(from, to) || !this.hooks.deliver(delivery)) {
+      this.hooks.broken(from, to);
+    }
+  }
+
+  private arrive(delivery: Delivery): void {
+    if (!this.isBlocked(delivery.from, delivery.to)) {
+      this.hooks.deliver(this.damaged(delivery));
+    }
+  }
+
+  /** A chunk with a wrong byte, now and then: its checksum must tell. */
+  private damaged(delivery: Delivery): Delivery {
+    const { message } = delivery;
+    if (message.kind !== "snapshotChunk" || this.calm || !nextChance(this.prng, this.swarm.corruptChunk)) {
+      return delivery;
+    }
+    const bytes = message.bytes.slice();
+    bytes[0] = (bytes[0] ?? 0) ^ 0xff;
+    return { ...delivery, message: { ...message, bytes } };
+  }
+
+  private delay(mayBeLate: boolean): number {
+    const { prng, swarm } = this;
+    const usual = nextInt(prng, 10, Math.ceil((this.calm ? 0.5 : swarm.latencyMs) * 2000));
+    const isLate = mayBeLate && !this.calm && nextChance(prng, swarm.late);
+    return isLate ? usual + nextInt(prng, 0, LATE_MS_MAX * 1000) : usual;
+  }
+
+  private set(from: number, to: number, value: boolean): void {
+    const row = this.blocked[from];
+    if (row !== undefined) {
+      row[to] = value;
+    }
+  }
+
+  private write(matrix: number[][], { from, to }: Delivery, value: number): void {
+    const row = matrix[from];
+    if (row !== undefined) {
+      row[to] = value;
+    }
+  }
+}
