@@ -21,7 +21,7 @@ export const PAGE_BYTES = 1 << 20;
 /** A record above this has a page of its own, so that at most a quarter of a page is lost at its end. */
 export const OWN_PAGE_BYTES = PAGE_BYTES / 4;
 /** Empty pages kept for reuse; more go back to the runtime. */
-const SPARE_PAGES_MAX = 16;
+const SPARE_PAGES_MAX = 4;
 
 /** Words before the bytes of a record: its owner's row, key length, value length. */
 export const RECORD_HEADER_WORDS = 3;

@@ -115,8 +115,9 @@ function separate(requests: readonly Request[]): Request[] {
 }
 
 test("random commands: replies, reads, totals, slices, hashes and snapshots are the model's", () => {
-  const seeds = Number(process.env["KV_SEEDS"] ?? 25);
-  const first = Number(process.env["KV_SEED"] ?? 1);
+  const { KV_SEED = "1", KV_SEEDS = "25" } = process.env;
+  const seeds = Number(KV_SEEDS);
+  const first = Number(KV_SEED);
   for (let seed = first; seed < first + seeds; seed++) {
     runSeed(seed, 60);
   }

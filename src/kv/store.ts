@@ -269,6 +269,8 @@ export class Store implements KvStore {
       this.plainPut(batch, commandFrom + 1);
     } else {
       this.work = applyCommand(this.context, decodeCommand(payload.subarray(commandFrom, commandEnd)));
+      // Rows freed meanwhile could be reused at the revision of this very command, and its own links into them would seem alive.
+      this.mvcc.holds++;
     }
   }
 
@@ -279,6 +281,7 @@ export class Store implements KvStore {
       return false;
     }
     this.work = undefined;
+    this.mvcc.holds--;
     const reply = turn.value;
     const { session } = this;
     if (session !== undefined && this.sessions.holds(session)) {

@@ -30,6 +30,7 @@ const OFFSET = 7;
 const PREVIOUS = 8;
 const JUMP = 9;
 const DEPTH = 10;
+const WEIGHT = 11;
 const HASH_HIGH = 12;
 const HASH_LOW = 13;
 const LEASE_LOW = 14;
@@ -212,8 +213,7 @@ export class Versions {
 
   /** What the version counts in replicated bytes. */
   weightOf(row: Row): number {
-    this.open(row);
-    return this.keyLength + this.valueLength + VERSION_OVERHEAD_BYTES;
+    return this.word(row, WEIGHT);
   }
 
   /** Points `bytes`, `keyFrom`, `keyLength` and `valueLength` at the record; the value follows the key. Valid until the next change. */
@@ -318,6 +318,7 @@ export class Versions {
     const base = (row & CHUNK_MASK) * ROW_WORDS;
     words[base + PAGE] = pageIndex;
     words[base + OFFSET] = offset;
+    words[base + WEIGHT] = keyLength + valueLength + VERSION_OVERHEAD_BYTES;
   }
 
   private jumpFrom(previous: Row, depth: number): Row {

@@ -432,7 +432,7 @@ export class NaiveModel {
 
   private runTxn(txn: TxnRequest, at: number, before: Pairs): { revision: Revision; succeeded: boolean; results: OperationResult[] } {
     const succeeded = txn.compares.every((compare) => this.holds(compare, before));
-    const results = (succeeded ? txn.success : txn.failure).map((operation): OperationResult => {
+    const runOne = (operation: Operation): OperationResult => {
       const now = this.events.at(-1)?.revision === at ? at : at - 1;
       switch (operation.kind) {
         case "put":
@@ -444,7 +444,8 @@ export class NaiveModel {
         case "txn":
           return { kind: "txn", ...this.runTxn(operation, at, before) };
       }
-    });
+    };
+    const results = (succeeded ? txn.success : txn.failure).map(runOne);
     return { revision: at as Revision, succeeded, results };
   }
 }
