@@ -42,7 +42,6 @@ export function makeProgram(done: (exitCode: number) => void): Command {
     .showSuggestionAfterError(true)
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
-    .allowExcessArguments(true)
     .action((_flags: Flags, command: Command) => {
       const [unknown] = command.args;
       if (unknown !== undefined) {
@@ -58,7 +57,8 @@ export function makeProgram(done: (exitCode: number) => void): Command {
   addServerCommands(program, done);
   addClusterCommands(program, done);
   addClientCommands(program, done);
-  return program;
+  // Only here, since commands inherit it when they are added: a word that is no command is ours to explain.
+  return program.allowExcessArguments(true);
 }
 
 function addServerCommands(program: Command, done: (exitCode: number) => void): void {

@@ -3,14 +3,14 @@
  * The first SIGTERM or SIGINT stops it gracefully; a second ends it at once, as its disk must bear anyway.
  */
 import type { RunningServer, ServerConfig } from "../../server/config.js";
+import { EXIT_STATUS } from "../../server/exit-status.js";
 import { readSources } from "../config/read-sources.js";
 import { resolveServerConfig } from "../config/server-config.js";
 import { CliError, EXIT } from "../errors.js";
 import type { Flags } from "../flags.js";
 import { readVersion } from "../version.js";
 
-/** What the composition root offers. */
-type MainModule = { readonly runServer: (config: ServerConfig) => Promise<RunningServer> };
+type RunServer = (config: ServerConfig) => Promise<RunningServer>;
 
 /** The status of a process that a signal ended, as shells count: 128 and the signal's number. */
 const SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -18,7 +18,7 @@ const SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 /** Runs until the server has ended; resolves to its exit status. */
 export async function runServerCommand(text: string | undefined, flags: Flags): Promise<number> {
   const { config } = resolveServerConfig({ ...readSources(text, flags), version: readVersion(), workingDir: process.cwd() });
-  const { runServer } = (await import(new URL("../../main/main.js", import.meta.url).href)) as MainModule;
+  const { runServer } = await import("../../main/main.js");
   const server = await start(runServer, config);
   let stopping = false;
   const onSignal = (signal: keyof typeof SIGNAL_STATUS): void => {
@@ -37,8 +37,22 @@ export async function runServerCommand(text: string | undefined, flags: Flags): 
   return server.closed;
 }
 
+/** A data directory that cannot be used, known by its shape: this file must not load the storage to say what is wrong with a flag. */
+function storageError(error: unknown): CliError | undefined {
+  if (!(error instanceof Error && error.name === "StorageFailure" && "kind" in error && "remedy" in error)) {
+    return undefined;
+  }
+  const remedy = String(error.remedy);
+  const isAboutUse = error.kind === "locked" || error.kind === "foreign" || error.kind === "newer-format";
+  return new CliError(error.message.replace(remedy, "").trimEnd(), {
+    exitCode: isAboutUse ? EXIT_STATUS.startup : EXIT_STATUS.storage,
+    hint: remedy,
+    cause: error,
+  });
+}
+
 /** A start that failed, in words that name the setting to change. */
-async function start(runServer: MainModule["runServer"], config: ServerConfig): Promise<RunningServer> {
+async function start(runServer: RunServer, config: ServerConfig): Promise<RunningServer> {
   try {
     return await runServer(config);
   } catch (error) {
@@ -67,7 +81,7 @@ async function start(runServer: MainModule["runServer"], config: ServerConfig): 
           cause: error,
         });
       default:
-        throw error;
+        throw storageError(error) ?? error;
     }
   }
 }

@@ -92,7 +92,7 @@ test("layers: flag over argument over environment over file over default, each w
   assert.equal(origins.get("ping_ms"), "flag --ping-ms");
   assert.equal(origins.get("grant_ms"), "argument argument 1:147");
   assert.equal(origins.get("keep_slots"), "environment SYNOD_KEEP_SLOTS");
-  assert.equal(origins.get("log_level"), `file ${file} 1:51`);
+  assert.equal(origins.get("log_level"), `file ${file} 1:53`);
   assert.equal(origins.get("keep_bytes"), "default default");
 });
 

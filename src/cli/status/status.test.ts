@@ -1,0 +1,218 @@
+/**
+ * Tests `synod status` without servers of its own: finding servers through fakes that name each other, the verdict over rows,
+ * and how rows look in each format.
+ */
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { SynodClient } from "../../client/client.js";
+import { freePort, startFakeServer } from "../../client/testing/fake-server.js";
+import { StatusResponseSchema } from "../../gen/admin_pb.js";
+import { gatherStatus, type ServerRow } from "./gather.js";
+import { judge } from "./health.js";
+import { renderStatus, type StatusView } from "./view.js";
+
+type Init = MessageInitShape<typeof StatusResponseSchema>;
+
+const cleanups: Array<() => void> = [];
+after(() => {
+  for (const cleanup of cleanups) {
+    cleanup();
+  }
+});
+
+function paxos(id: number): string {
+  return `10.0.0.${id}:9000`;
+}
+
+/** Server `id` of three, as all see it while all is well; `changes` make it otherwise. */
+function answer(id: number, changes: Init = {}): Init {
+  return {
+    version: "1.0.0",
+    clientAddress: `10.0.0.${id}:8000`,
+    paxosAddress: paxos(id),
+    replicaId: BigInt(id),
+    clusterId: "c1",
+    role: id === 2 ? "coordinator" : "replica",
+    ballot: "3.2",
+    coordinator: paxos(2),
+    decidedSlot: 120n,
+    appliedSlot: 120n,
+    live: [paxos(1), paxos(2), paxos(3)],
+    voters: [1, 2, 3].map((voter) => ({ replicaId: BigInt(voter), paxosAddress: paxos(voter), live: true })),
+    members: [1, 2, 3].map((member) => ({
+      replicaId: BigInt(member),
+      paxosAddress: paxos(member),
+      clientAddress: `10.0.0.${member}:8000`,
+    })),
+    diskBytes: 3n * 1024n * 1024n,
+    memoryBytes: 64n * 1024n * 1024n,
+    uptimeMs: 61_000n,
+    stateHash: "00ff",
+    ...changes,
+  };
+}
+
+function row(id: number, changes: Init = {}): ServerRow {
+  const status = create(StatusResponseSchema, answer(id, changes));
+  return { endpoint: `10.0.0.${id}:8000`, paxosAddress: paxos(id), replicaId: id, status, error: undefined };
+}
+
+function silent(id: number): ServerRow {
+  return { endpoint: `10.0.0.${id}:8000`, paxosAddress: paxos(id), replicaId: id, status: undefined, error: "no connection" };
+}
+
+const PLAIN: StatusView = { format: "table", columns: undefined, paint: (text) => text };
+
+test("one endpoint finds all servers; those that do not answer are rows; nobody is asked under two names", async () => {
+  const gone = await freePort();
+  const members: Array<{ replicaId: bigint; paxosAddress: string; clientAddress: string }> = [];
+  const asked: string[] = [];
+  const fakeAnswer = (id: number) => (): Init => {
+    asked.push(String(id));
+    return answer(id, { members });
+  };
+  const one = await startFakeServer({ status: fakeAnswer(1) });
+  const two = await startFakeServer({ status: fakeAnswer(2) });
+  members.push({ replicaId: 1n, paxosAddress: paxos(1), clientAddress: `localhost:${one.port}` });
+  members.push({ replicaId: 2n, paxosAddress: paxos(2), clientAddress: two.endpoint });
+  members.push({ replicaId: 3n, paxosAddress: paxos(3), clientAddress: `127.0.0.1:${gone}` });
+  members.push({ replicaId: 4n, paxosAddress: paxos(4), clientAddress: "" });
+  const client = new SynodClient({ endpoints: [one.endpoint] });
+  cleanups.push(() => {
+    client.close();
+    one.kill();
+    two.kill();
+  });
+  const rows = await gatherStatus(client, [one.endpoint]);
+  assert.deepEqual(
+    rows.map((found) => [found.replicaId, found.endpoint, found.paxosAddress, found.status !== undefined]),
+    [
+      [1, one.endpoint, paxos(1), true],
+      [2, two.endpoint, paxos(2), true],
+      [3, `127.0.0.1:${gone}`, paxos(3), false],
+      [4, "", paxos(4), false],
+    ],
+  );
+  assert.match(rows[2]?.error ?? "", /connection refused/);
+  assert.equal(rows[3]?.error, "not heard from yet, so its client address is not known");
+  assert.deepEqual(asked, ["1", "2"]);
+});
+
+test("a server given under an address that others do not announce is one row", async () => {
+  const fake = await startFakeServer({
+    status: () => answer(1, { members: [{ replicaId: 1n, paxosAddress: paxos(1), clientAddress: "10.9.9.9:8000" }], voters: [] }),
+  });
+  const client = new SynodClient({ endpoints: [fake.endpoint] });
+  cleanups.push(() => {
+    client.close();
+    fake.kill();
+  });
+  assert.equal((await gatherStatus(client, [fake.endpoint])).length, 1);
+});
+
+const BLOCKED = "needs 2 of 3 servers; waiting for 10.0.0.2:9000 and 10.0.0.3:9000";
+const downVoters = [1, 2, 3].map((id) => ({ replicaId: BigInt(id), paxosAddress: paxos(id), live: id !== 3 }));
+
+const VERDICTS: ReadonlyArray<
+  readonly [what: string, rows: readonly ServerRow[], state: string, summary: string, notes: readonly string[]]
+> = [
+  ["all well", [row(1), row(2), row(3)], "healthy", "healthy: 3 of 3 servers answer, 10.0.0.2:9000 coordinates; 1 more may fail", []],
+  [
+    "one down",
+    [row(1, { voters: downVoters }), row(2, { voters: downVoters }), silent(3)],
+    "degraded",
+    "degraded: 2 of 3 servers answer, 10.0.0.2:9000 coordinates; no further server may fail",
+    ["10.0.0.3:8000: no connection"],
+  ],
+  [
+    "no quorum",
+    [row(1, { role: "candidate", coordinator: "", blocked: BLOCKED }), silent(2), silent(3)],
+    "blocked",
+    "blocked: 1 of 3 servers answers; no coordinator".replace("answers", "answer"),
+    ["10.0.0.2:8000: no connection", "10.0.0.3:8000: no connection", `10.0.0.1:8000: ${BLOCKED}`],
+  ],
+  ["nobody", [silent(1)], "blocked", "blocked: 0 of 1 server answers", ["10.0.0.1:8000: no connection"]],
+  [
+    "founding",
+    [
+      row(1, { role: "founding", coordinator: "", blocked: "1 of 3 servers have said hello" }),
+      row(2, { role: "founding", coordinator: "", blocked: "1 of 3 servers have said hello" }),
+    ],
+    "blocked",
+    "blocked: 2 of 2 servers answer; the cluster is being founded",
+    ["10.0.0.1:8000, 10.0.0.2:8000: 1 of 3 servers have said hello"],
+  ],
+  [
+    "warnings alone are healthy",
+    [row(1, { warnings: ["disk is slow"] }), row(2), row(3)],
+    "healthy",
+    "healthy: 3 of 3 servers answer, 10.0.0.2:9000 coordinates; 1 more may fail",
+    ["10.0.0.1:8000: warning: disk is slow"],
+  ],
+  [
+    "different data",
+    [row(1, { stateHash: "0bad" }), row(2), row(3)],
+    "degraded",
+    "degraded: 3 of 3 servers answer, 10.0.0.2:9000 coordinates; 1 more may fail",
+    [
+      "DIFFERENT DATA: 10.0.0.1:8000 and 10.0.0.2:8000 applied slot 120 and hold different states; stop writing and keep both data directories",
+    ],
+  ],
+  [
+    "two clusters",
+    [row(1, { clusterId: "c2" }), row(2), row(3)],
+    "degraded",
+    "degraded: 3 of 3 servers answer, 10.0.0.2:9000 coordinates; 1 more may fail",
+    ["the servers belong to 2 different clusters: c2, c1"],
+  ],
+];
+
+for (const [what, rows, state, summary, notes] of VERDICTS) {
+  test(`verdict: ${what}`, () => {
+    assert.deepEqual(judge(rows), { state, summary, notes });
+  });
+}
+
+test("the table", () => {
+  const rows = [row(1, { lag: 4n, appliedSlot: 116n, stateHash: "" }), row(2), silent(3)];
+  assert.equal(
+    renderStatus(rows, judge(rows), PLAIN),
+    [
+      "ID  ENDPOINT       PAXOS          ROLE         BALLOT  COORDINATOR    DECIDED  APPLIED  LAG  LIVE   VOTERS   DISK  MEMORY   UPTIME",
+      " 1  10.0.0.1:8000  10.0.0.1:9000  replica      3.2     10.0.0.2:9000      120      116    4  1 2 3  1 2 3   3 MiB  64 MiB  1 m 1 s",
+      " 2  10.0.0.2:8000  10.0.0.2:9000  coordinator  3.2     10.0.0.2:9000      120      120    0  1 2 3  1 2 3   3 MiB  64 MiB  1 m 1 s",
+      " 3  10.0.0.3:8000  10.0.0.3:9000  no answer    -       -                    -        -    -  -      -           -       -        -",
+      "",
+      "degraded: 2 of 3 servers answer, 10.0.0.2:9000 coordinates; 1 more may fail",
+      "  10.0.0.3:8000: no connection",
+      "",
+    ].join("\n"),
+  );
+});
+
+test("blocks where the terminal is narrower than the table", () => {
+  const text = renderStatus([row(1)], judge([row(1)]), { ...PLAIN, columns: 80 });
+  assert.match(text, /^id {11}1\nendpoint {5}10\.0\.0\.1:8000\n/);
+  assert.ok(text.split("\n").every((line) => line.length <= 80));
+});
+
+test("simple: one line a server, commas between", () => {
+  const rows = [row(2), silent(3)];
+  assert.equal(
+    renderStatus(rows, judge(rows), { ...PLAIN, format: "simple" }),
+    "2, 10.0.0.2:8000, 10.0.0.2:9000, coordinator, 3.2, 10.0.0.2:9000, 120, 120, 0, 1 2 3, 1 2 3, 3 MiB, 64 MiB, 1 m 1 s\n" +
+      "3, 10.0.0.3:8000, 10.0.0.3:9000, no answer, -, -, -, -, -, -, -, -, -, -\n",
+  );
+});
+
+test("json: numbers are numbers, silent servers have their error", () => {
+  const rows = [row(2), silent(3)];
+  const parsed = JSON.parse(renderStatus(rows, judge(rows), { ...PLAIN, format: "json" }));
+  assert.equal(parsed.state, "degraded");
+  assert.deepEqual(
+    [parsed.servers[0].decidedSlot, parsed.servers[0].voters[2]],
+    [120, { replicaId: 3, paxosAddress: paxos(3), live: true }],
+  );
+  assert.deepEqual(parsed.servers[1], { endpoint: "10.0.0.3:8000", paxosAddress: paxos(3), answers: false, error: "no connection" });
+});
