@@ -93,6 +93,15 @@ test("a connection that broke is dialled at once; when that is refused the peer 
   );
 });
 
+test("the end of the stream that a lost connection brings is not taken for a refusal", () => {
+  const { clock, seen, last, stream } = harness();
+  last().onConnected();
+  stream().onEnd({ status: 14, statusMessage: "the connection was closed", trailers: [] });
+  last().onClosed("the connection was closed");
+  equal(clock.next(), 0);
+  deepEqual(seen, ["dial ::1 9001", "connected", "dial ::1 9001"]);
+});
+
 test("a peer that is only unreachable is not gone", () => {
   const { clock, seen, last } = harness();
   last().onConnected();

@@ -4,6 +4,7 @@
  * Nothing here repeats a message: the protocol does.
  */
 import type { Channel, ChannelEvents, ClientStream, ConnectOptions } from "../grpc/channel.js";
+import { GRPC_STATUS } from "../grpc/status.js";
 import type { Address } from "../paxos/ids.js";
 import type { Clock, TimerHandle } from "../ports/clock.js";
 
@@ -95,9 +96,11 @@ export class PeerLink {
   stop(): void {
     this.stopped = true;
     this.timer?.cancel();
-    this.stream?.halfClose();
-    this.channel?.close();
+    const { channel, stream } = this;
+    this.channel = null;
     this.stream = null;
+    stream?.halfClose();
+    channel?.close();
   }
 
   private onConnected(): void {
@@ -111,7 +114,8 @@ export class PeerLink {
     this.stream = channel.open(EXCHANGE_PATH, {
       onMessage: () => {}, // the peer speaks on its own stream
       onEnd: (end) => {
-        if (this.channel === channel) {
+        // UNAVAILABLE is a lost connection, which the channel itself reports.
+        if (this.channel === channel && end.status !== GRPC_STATUS.UNAVAILABLE) {
           this.options.onRefused(end.statusMessage);
           channel.close(); // after which the channel reports nothing
           this.redialMs = REDIAL_MS_LAST;
