@@ -7,7 +7,7 @@ import { compareBallots, equalBallots } from "./ballot.js";
 import { stepDownIfBelow } from "./coordinator.js";
 import { delayAfterPromise } from "./election.js";
 import { currentGrant, renewGrant } from "./grant.js";
-import type { Slot } from "./ids.js";
+import { slot as asSlot, type Slot } from "./ids.js";
 import { followInform, onInform } from "./learner.js";
 import { valueAt } from "./log.js";
 import type { NackReason, Prepare, PromiseEntry, PromiseReply, Propose } from "./message.js";
@@ -103,6 +103,9 @@ export function onPropose(state: ReplicaState, out: Outbox, peer: Peer, propose:
   const { ballot, slot } = propose;
   assert(ballot.replica === peer.replica, "a coordinator proposes in its own ballot");
   state.highestRound = Math.max(state.highestRound, ballot.round);
+  if (isOverruled(state, propose)) {
+    return;
+  }
   const refusal = refusalOf(state, propose);
   if (refusal !== null) {
     nack(state, out, peer, { ballot, reason: refusal, slot });
@@ -110,9 +113,19 @@ export function onPropose(state: ReplicaState, out: Outbox, peer: Peer, propose:
   }
   stepDownIfBelow(state, out, ballot, "another coordinates a higher ballot");
   renewGrant(state, ballot);
+  peer.decided = asSlot(Math.max(peer.decided, propose.inform.decided));
   accept(state, out, peer, propose);
   onInform(state, out, propose.inform);
   followInform(state, out);
+}
+
+/**
+ * The slot was decided with another batch in a higher ballot that this acceptor learned of without promising it: the sender
+ * is a deposed coordinator that does not know it yet. There is nothing to promise, accept or follow, and no refusal fits.
+ */
+function isOverruled(state: ReplicaState, { slot, batch }: Propose): boolean {
+  const held = slot <= state.decided ? valueAt(state, slot) : undefined;
+  return held !== undefined && held.digest !== batch.digest;
 }
 
 function refusalOf(state: ReplicaState, { ballot, slot }: Propose): NackReason | null {
@@ -132,8 +145,6 @@ function accept(state: ReplicaState, out: Outbox, peer: Peer, { ballot, slot, ba
   const { accepted, promised } = state.durable;
   const acknowledge = [{ to: [peer.address], message: { kind: "accepted", ballot, slots: [slot] } as const }];
   if (slot <= state.decided) {
-    const held = valueAt(state, slot);
-    assert(held === undefined || held.digest === batch.digest, "invariant 2: a decided value never changes");
     persist(state, out, compareBallots(ballot, promised) > 0 ? [{ kind: "promise", ballot }] : [], acknowledge);
     return;
   }

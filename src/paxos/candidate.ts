@@ -9,7 +9,7 @@ import { type Batch, NOOP_BATCH } from "./batch.js";
 import { askForEntries } from "./catch-up.js";
 import { isQuorum } from "./configuration.js";
 import { activate } from "./coordinator.js";
-import { SLOT_ZERO, type Slot, slotAfter } from "./ids.js";
+import { SLOT_ZERO, type Slot, slot, slotAfter } from "./ids.js";
 import { isLoading } from "./learner.js";
 import { currentConfiguration } from "./log.js";
 import { isCounted, peerOf, votes } from "./membership.js";
@@ -32,6 +32,7 @@ export function onPromise(state: ReplicaState, out: Outbox, peer: Peer, reply: P
     return;
   }
   candidate.lastProgress = state.now;
+  peer.decided = slot(Math.max(peer.decided, reply.decided));
   candidate.refusedBy.delete(peer.replica);
   peer.failing.delete(SLOT_ZERO);
   settleResend(state, peer);

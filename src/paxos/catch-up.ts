@@ -71,6 +71,7 @@ export function highestKnownDecided(state: ReplicaState): Slot {
 /** Whether entries are missing that no Propose under way will bring. */
 export function tickCatchUp(state: ReplicaState, out: Outbox): void {
   const { catchUp } = state;
+  dropOvertaken(state);
   const { asked, receiving } = catchUp;
   if (asked !== null && state.now - asked.at > micros(ASK_TIMEOUT_MS)) {
     catchUp.avoid = asked.peer;
@@ -90,6 +91,14 @@ export function tickCatchUp(state: ReplicaState, out: Outbox): void {
   const isFar = target > state.decided + state.options.windowSlots;
   if (isFar || state.candidate !== null || state.now - state.lagging.since >= micros(PATIENCE_MS)) {
     askForEntries(state, out, target);
+  }
+}
+
+/** The log got to the snapshot's index before the snapshot was here. */
+function dropOvertaken(state: ReplicaState): void {
+  const { receiving } = state.catchUp;
+  if (receiving !== null && !receiving.loading && receiving.meta.index <= state.decided) {
+    state.catchUp.receiving = null;
   }
 }
 
@@ -127,12 +136,16 @@ export function onCatchUp(state: ReplicaState, out: Outbox, peer: Peer, { from, 
 export function onCatchUpReply(state: ReplicaState, out: Outbox, peer: Peer, reply: CatchUpReply): void {
   const { catchUp } = state;
   state.highestRound = Math.max(state.highestRound, reply.highestRound);
-  peer.decided = asSlot(Math.max(peer.decided, reply.decided));
   if (catchUp.asked?.peer === peer.address) {
     catchUp.asked = null;
+    peer.decided = reply.decided; // an answer to our question also tells when it knows less than it once said
   }
   const known = state.decided - reply.from + 1;
-  if (isLoading(state) || known < 0 || reply.entries.length <= known) {
+  if (isLoading(state) || known < 0) {
+    return;
+  }
+  if (reply.entries.length <= known) {
+    catchUp.avoid = peer.address;
     return;
   }
   const fresh = reply.entries.slice(known);
@@ -191,13 +204,15 @@ export function onSnapshotOffer(state: ReplicaState, out: Outbox, peer: Peer, { 
     return;
   }
   const { receiving } = catchUp;
-  if (receiving !== null && receiving.meta.index >= meta.index && receiving.meta.hash !== meta.hash) {
-    return;
+  const isSettled = receiving !== null && !receiving.stalled && receiving.source !== peer.address;
+  if (isSettled && receiving.meta.index >= meta.index && receiving.meta.hash !== meta.hash) {
+    return; // what comes in is as good; only a source that failed us, or that has no longer what it offered, is given up
   }
   if (receiving?.meta.hash === meta.hash && receiving.meta.index === meta.index) {
     receiving.source = peer.address;
+    receiving.stalled = false;
   } else {
-    catchUp.receiving = { meta, source: peer.address, next: 0, stored: 0, loading: false, at: state.now };
+    catchUp.receiving = { meta, source: peer.address, next: 0, stored: new Set(), loading: false, stalled: false, at: state.now };
     out.push({ kind: "receiveSnapshot", meta });
   }
   requestChunk(state, out);
@@ -219,6 +234,7 @@ function retryReceiving(state: ReplicaState, out: Outbox): void {
     return;
   }
   catchUp.avoid = receiving.source;
+  receiving.stalled = true;
   receiving.at = state.now;
   requestChunk(state, out);
   const peer = choosePeer(state);
@@ -249,19 +265,20 @@ export function onSnapshotChunk(state: ReplicaState, out: Outbox, { index, chunk
     return;
   }
   receiving.next++;
+  receiving.stalled = false;
   out.push({ kind: "storeChunk", index, chunk, bytes });
   requestChunk(state, out);
 }
 
 /** One more chunk is on our disk; behind the last one the state machine takes the snapshot over. */
-export function onChunkStored(state: ReplicaState, out: Outbox, index: Slot): void {
+export function onChunkStored(state: ReplicaState, out: Outbox, { index, chunk }: { readonly index: Slot; readonly chunk: number }): void {
   const { receiving } = state.catchUp;
-  if (receiving === null || receiving.meta.index !== index || receiving.loading) {
+  if (receiving === null || receiving.meta.index !== index || chunk >= receiving.next || receiving.loading) {
     return;
   }
-  receiving.stored++;
+  receiving.stored.add(chunk);
   receiving.at = state.now;
-  if (receiving.stored < receiving.meta.chunks) {
+  if (receiving.stored.size < receiving.meta.chunks) {
     return;
   }
   if (receiving.meta.index <= state.decided || state.coordinator !== null) {

@@ -19,7 +19,7 @@ import { informPart, observeRoundTrip, sendPing } from "./ping.js";
 import { afterAdvance } from "./progress.js";
 import { pumpReads, returnReads } from "./read-index.js";
 import { expectAnswer, forgetResends, settleResend } from "./resend.js";
-import { micros, NEVER, type Peer, type ReplicaState } from "./state.js";
+import { micros, NOT_DUE, type Peer, type ReplicaState } from "./state.js";
 
 /** Without progress of the oldest proposal for so long, or with a sync of our own outstanding for so long: step down. Milliseconds. */
 const STUCK_MS = 2000;
@@ -64,7 +64,7 @@ export function activate(state: ReplicaState, out: Outbox, phase1: { ballot: Bal
   state.grant = null;
   for (const peer of state.peers.values()) {
     peer.okSentAt = state.now;
-    peer.lastAck = NEVER;
+    peer.owesSince = null;
   }
   forgetResends(state);
   sendPing(state, out, false);
@@ -108,6 +108,7 @@ export function propose(state: ReplicaState, out: Outbox, batch: Batch): void {
   coordinator.ended = batch.kind === "configuration";
   for (const peer of voters) {
     expectAnswer(state, peer);
+    peer.owesSince ??= state.now;
   }
 }
 
@@ -117,7 +118,6 @@ export function onAccepted(state: ReplicaState, out: Outbox, peer: Peer, accepte
   if (coordinator === null || !equalBallots(accepted.ballot, coordinator.ballot) || !isVoter(coordinator.configuration, peer.replica)) {
     return;
   }
-  peer.lastAck = state.now;
   for (const slot of accepted.slots) {
     peer.failing.delete(slot);
     const proposal = coordinator.proposals.get(slot);
@@ -127,6 +127,7 @@ export function onAccepted(state: ReplicaState, out: Outbox, peer: Peer, accepte
     }
   }
   settleResend(state, peer);
+  peer.owesSince = peer.resendAt === NOT_DUE ? null : state.now;
   decideReady(state, out);
 }
 
@@ -161,17 +162,23 @@ function decideReady(state: ReplicaState, out: Outbox): void {
   if (state.decided === before) {
     return;
   }
+  continueBehindDecided(state, out);
+  afterAdvance(state, out);
+}
+
+/** The decided slot moved under this coordinator, whichever way: it informs, proposes what waits, or ends its ballot. */
+function continueBehindDecided(state: ReplicaState, out: Outbox): void {
+  const coordinator = present(state.coordinator, "only a coordinator goes on proposing");
   coordinator.lastProgress = state.now;
   coordinator.informPending = true;
   for (const peer of otherVoters(state)) {
     settleResend(state, peer);
   }
-  if (coordinator.ended && coordinator.proposals.size === 0 && coordinator.adopted.length === 0) {
+  if (coordinator.ended && coordinator.proposals.size === 0) {
     reballot(state, out);
-    return;
+  } else {
+    pumpAdopted(state, out);
   }
-  pumpAdopted(state, out);
-  afterAdvance(state, out);
 }
 
 /**
@@ -197,8 +204,7 @@ function isLame(state: ReplicaState, voter: number): boolean {
   if (peer === undefined || !isCounted(state, peer) || !isHeard(state, peer) || !peer.diskOk) {
     return true;
   }
-  const askedSince = state.coordinator?.proposals.values().next().value?.sentAt ?? state.now;
-  return state.now - Math.max(peer.lastAck, askedSince) > micros(state.options.suspectMs);
+  return peer.owesSince !== null && state.now - peer.owesSince > micros(state.options.suspectMs);
 }
 
 /** A configuration entry was decided: one ballot, one configuration, so a new ballot at once, without wait or pre-vote (PROTOCOL §4.3). */
@@ -208,7 +214,6 @@ function reballot(state: ReplicaState, out: Outbox): void {
   state.coordinator = null;
   returnReads(state);
   forgetResends(state);
-  afterAdvance(state, out);
   startCandidacy(state, out, ballot);
 }
 
@@ -236,8 +241,8 @@ export function reconcileLearned(state: ReplicaState, out: Outbox): void {
     }
     coordinator.proposals.delete(proposal.slot);
     coordinator.proposedBytes -= proposal.batch.payload.length;
-    coordinator.lastProgress = state.now;
   }
+  continueBehindDecided(state, out);
 }
 
 /** Steps down, or gives up an attempt, if `ballot` is above ours; from a peer only if that peer votes (PROTOCOL §1.6). */
@@ -279,7 +284,7 @@ export function tickCoordinator(state: ReplicaState, out: Outbox): void {
   const oldestAnswer = state.now - micros(options.grantMs + options.pingMs);
   if (!quorumWithMe(state, (peer) => peer.okSentAt >= oldestAnswer)) {
     stepDown(state, out, "no quorum of the voters answers");
-  } else if (coordinator.proposals.size > 0 && state.now - coordinator.lastProgress > micros(STUCK_MS)) {
+  } else if (coordinator.proposals.size + coordinator.adopted.length > 0 && state.now - coordinator.lastProgress > micros(STUCK_MS)) {
     stepDown(state, out, "the oldest proposal makes no progress although Pings pass");
   } else if (unsyncedFor(state) > micros(STUCK_MS)) {
     stepDown(state, out, "this server's disk does not answer");

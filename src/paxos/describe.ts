@@ -244,8 +244,10 @@ export function describeAddresses(addresses: readonly Address[], naming: Naming)
 function describePersist(effect: Extract<Effect, { kind: "persist" }>, naming: Naming): string {
   const records = effect.records.map((record) => describeRecord(record, naming)).join(" and ");
   const sends = effect.thenSend.map((send) => describePledge(send, naming)).join("; ");
-  const persists = effect.records.length === 0 ? "waits for its log" : `persists ${records}`;
-  return effect.thenSend.length === 0 ? persists : `${persists}, then sends ${sends}`;
+  if (effect.records.length === 0) {
+    return `sends behind its log ${sends}`;
+  }
+  return effect.thenSend.length === 0 ? `persists ${records}` : `persists ${records}, then sends ${sends}`;
 }
 
 /** A pledge on its way: `accepted 2.2 slot=1 to n2`. */

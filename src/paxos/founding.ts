@@ -8,12 +8,12 @@ import { nextU32 } from "../base/prng.js";
 import { genesisConfiguration, rosterEntry } from "./configuration.js";
 import { scheduleFirstNomination } from "./election.js";
 import { voidGrantOfGone } from "./grant.js";
-import { type Address, clusterId, type DiskId, SLOT_ZERO, VIRGIN } from "./ids.js";
+import { type Address, clusterId, type DiskId, equalLineages, SLOT_ZERO, VIRGIN } from "./ids.js";
 import { currentConfiguration, resetLog } from "./log.js";
 import { admitRosterPeers, allPeers, hasIdentity, isCounted, sameCluster } from "./membership.js";
 import { type Genesis, type Header, type Hello, type JoinReply, PEER_VERSION } from "./message.js";
 import { notice, type Outbox, persist, send } from "./outbox.js";
-import { askEverythingAgain } from "./resend.js";
+import { askEverythingAgain, settleResend } from "./resend.js";
 import type { Peer, ReplicaState } from "./state.js";
 
 function ownHello(state: ReplicaState): Hello {
@@ -45,29 +45,41 @@ export function onHello(state: ReplicaState, out: Outbox, peer: Peer, header: He
   const isSameDisk = before !== null && before.diskId === hello.diskId;
   const restarted = isSameDisk && hello.boot > before.boot;
   const wentBack = isSameDisk && hello.boot < before.boot;
-  peer.hello = hello;
+  if (isSameDisk && hello.boot === before.boot && header.from === VIRGIN && peer.replica !== VIRGIN) {
+    return; // a late word from before this life had its identity
+  }
+  const isNews = !isSameDisk || hello.boot !== before.boot || peer.replica !== header.from;
+  if (!wentBack) {
+    peer.hello = hello;
+  }
   peer.replica = header.from;
   peer.clusterId = header.clusterId;
+  peer.lineage = header.lineage;
   peer.foreign = wentBack || (hasIdentity(state) && header.from !== VIRGIN && !sameCluster(state, header));
-  if (hello.decided > peer.decided && !peer.foreign) {
-    peer.decided = hello.decided;
-  }
-  if (!peer.foreign && header.from !== VIRGIN) {
-    state.highestRound = Math.max(state.highestRound, hello.highestRound);
+  if (!peer.foreign && (restarted || hello.decided > peer.decided)) {
+    peer.decided = hello.decided; // a restarted peer may know less than it said in its former life
   }
   explainPeer(state, out, peer, wentBack);
   if (restarted) {
     voidGrantOfGone(state, peer);
   }
   if (!hasIdentity(state)) {
+    if (header.from === VIRGIN && state.founding.refused?.by === peer.address) {
+      state.founding.refused = null; // whoever knew another cluster has an empty disk now
+    }
     tryFound(state, out);
     return;
   }
   if (header.from === VIRGIN) {
     answerVirgin(state, out, peer, hello);
   } else if (!peer.foreign) {
+    state.highestRound = Math.max(state.highestRound, hello.highestRound);
     state.founding.holders.add(header.from);
-    askEverythingAgain(state, out, peer);
+    if (isNews) {
+      askEverythingAgain(state, out, peer);
+    } else {
+      settleResend(state, peer); // perhaps a new stream of the same life: what it owes is due again
+    }
   }
 }
 
@@ -166,9 +178,10 @@ function takeIdentity(state: ReplicaState, out: Outbox, genesis: Genesis): void 
   admitRosterPeers(state);
   for (const peer of state.peers.values()) {
     // Hellos under an identity that came before ours: they could not be understood then.
-    peer.foreign ||= peer.replica !== VIRGIN && peer.clusterId !== cluster;
+    peer.foreign ||= peer.replica !== VIRGIN && (peer.clusterId !== cluster || !equalLineages(peer.lineage, lineage));
     if (isCounted(state, peer)) {
       state.founding.holders.add(peer.replica);
+      state.highestRound = Math.max(state.highestRound, peer.hello?.highestRound ?? 0);
     }
   }
   state.founding.refused = null;
@@ -197,7 +210,7 @@ export function onGenesisAck(state: ReplicaState, peer: Peer, header: Header): v
 
 /** Genesis goes out again and again, until every listed replica holds it; the founder's own copy is synced first. */
 export function resendGenesis(state: ReplicaState, out: Outbox): void {
-  if (!hasIdentity(state) || state.highestRound > 0) {
+  if (!hasIdentity(state)) {
     return;
   }
   for (const entry of currentConfiguration(state).roster) {

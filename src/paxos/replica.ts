@@ -35,14 +35,14 @@ import { followedCoordinator, voidGrantOfGone } from "./grant.js";
 import { type Address, SLOT_ZERO } from "./ids.js";
 import { onInform } from "./learner.js";
 import { recoverLog } from "./log.js";
-import { admitRosterPeers, hasIdentity, isAdmitted, isCounted } from "./membership.js";
+import { admitRosterPeers, allPeers, hasIdentity, isAdmitted, isCounted } from "./membership.js";
 import type { Header, Message, Nack } from "./message.js";
 import { notice, type Outbox, persist } from "./outbox.js";
 import { onPing, onPong, sendPing } from "./ping.js";
 import { onRead, onReadCancel, onReadIndex, onReadIndexReply, redispatchReads, tickReads, voidRounds } from "./read-index.js";
 import { durableDecided } from "./record.js";
 import { onFailing, resendDue, tickResend } from "./resend.js";
-import { NOT_DUE, type Peer, type ReplicaState } from "./state.js";
+import { micros, NOT_DUE, type Peer, type ReplicaState } from "./state.js";
 
 export { CHECKPOINT_SLOTS } from "./checkpoint.js";
 export { canPropose, isActiveCoordinator } from "./coordinator.js";
@@ -105,7 +105,7 @@ function handle(state: ReplicaState, out: Outbox, event: Event): void {
     case "snapshotTaken":
       return onSnapshotTaken(state, out, event.meta);
     case "chunkStored":
-      return onChunkStored(state, out, event.index);
+      return onChunkStored(state, out, event);
     case "snapshotLoaded":
       return onSnapshotLoaded(state, out, event.meta, event.ok);
     case "checkpoint":
@@ -121,6 +121,7 @@ function onStart(state: ReplicaState, out: Outbox, durable: ReplicaState["durabl
   assert(durable.boot > 0, "the boot count was raised before the core starts");
   state.highestRound = durable.promised.round;
   state.nextPingAt = state.now;
+  state.nextHelloAt = state.now + micros(HELLO_MS);
   if (!hasIdentity(state)) {
     tryFound(state, out);
     return;
@@ -131,9 +132,16 @@ function onStart(state: ReplicaState, out: Outbox, durable: ReplicaState["durabl
   scheduleFirstNomination(state);
 }
 
+/** Hello is said again in this rhythm, so that one that was late, or lost with its stream, leaves no wrong idea of us for long. Milliseconds. */
+const HELLO_MS = 1000;
+
 function onTick(state: ReplicaState, out: Outbox): void {
   if (state.now >= state.wakeAt) {
     state.wakeAt = NOT_DUE;
+  }
+  if (state.now >= state.nextHelloAt) {
+    state.nextHelloAt = state.now + micros(HELLO_MS);
+    sayHello(state, out, allPeers(state));
   }
   if (!hasIdentity(state)) {
     return;

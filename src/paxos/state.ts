@@ -9,7 +9,19 @@ import { type Prng, seedPrng } from "../base/prng.js";
 import { BALLOT_ZERO, type Ballot } from "./ballot.js";
 import type { Batch } from "./batch.js";
 import type { Configuration } from "./configuration.js";
-import { type Address, type ClusterId, diskId, type Micros, NO_CLUSTER, type ReplicaId, SLOT_ZERO, type Slot, VIRGIN } from "./ids.js";
+import {
+  type Address,
+  type ClusterId,
+  diskId,
+  type Lineage,
+  type Micros,
+  NO_CLUSTER,
+  NO_LINEAGE,
+  type ReplicaId,
+  SLOT_ZERO,
+  type Slot,
+  VIRGIN,
+} from "./ids.js";
 import type { Hello, InformPart, PromiseReply, SnapshotMeta } from "./message.js";
 import { type Durable, virginDurable } from "./record.js";
 
@@ -44,6 +56,7 @@ export type Peer = {
   hello: Hello | null;
   replica: ReplicaId;
   clusterId: ClusterId;
+  lineage: Lineage;
   /** Its disk is not the one this identity belongs to, or it went back in time: it is never counted. */
   foreign: boolean;
   /** Its process is gone: the connection closed and a new one was refused. */
@@ -64,8 +77,8 @@ export type Peer = {
   readonly failing: Set<Slot>;
   failingAt: Micros;
   failingWait: Micros;
-  /** Last time it acked a proposal of ours; NEVER if none since we coordinate. */
-  lastAck: Micros;
+  /** Since when it was asked to accept something without any answer; null when it owes none. Kept when slots are decided without it. */
+  owesSince: Micros | null;
 };
 
 export const NEVER: Micros = Number.NEGATIVE_INFINITY;
@@ -162,6 +175,7 @@ export type ReplicaState = {
   highestRound: number;
   pingSeq: number;
   nextPingAt: Micros;
+  nextHelloAt: Micros;
   /** Sending times of recent Pings, by seq. */
   readonly pingsSent: Map<number, Micros>;
   replyCounter: number;
@@ -182,7 +196,16 @@ export type ReplicaState = {
     asked: { readonly peer: Address; readonly at: Micros } | null;
     /** The peer that failed us last; another is asked first. */
     avoid: Address | null;
-    receiving: { readonly meta: SnapshotMeta; source: Address; next: number; stored: number; loading: boolean; at: Micros } | null;
+    /** stalled: the source fell silent, any usable offer may take its place. */
+    receiving: {
+      readonly meta: SnapshotMeta;
+      source: Address;
+      next: number;
+      readonly stored: Set<number>;
+      loading: boolean;
+      stalled: boolean;
+      at: Micros;
+    } | null;
   };
 
   readonly reads: {
@@ -214,6 +237,7 @@ export function newPeer(address: Address): Peer {
     hello: null,
     replica: VIRGIN,
     clusterId: NO_CLUSTER,
+    lineage: NO_LINEAGE,
     foreign: false,
     gone: false,
     lastHeard: NEVER,
@@ -228,7 +252,7 @@ export function newPeer(address: Address): Peer {
     failing: new Set(),
     failingAt: NOT_DUE,
     failingWait: 0,
-    lastAck: NEVER,
+    owesSince: null,
   };
 }
 
@@ -261,6 +285,7 @@ export function createReplica(options: ReplicaOptions): ReplicaState {
     highestRound: 0,
     pingSeq: 0,
     nextPingAt: 0,
+    nextHelloAt: 0,
     pingsSent: new Map(),
     replyCounter: 0,
     grant: null,
