@@ -150,6 +150,12 @@ export class ByteWriter {
     return this.buffer.subarray(0, this.used);
   }
 
+  /** Begins again in the same buffer: what `finish` handed out is overwritten from now on. */
+  rewind(): this {
+    this.used = 0;
+    return this;
+  }
+
   private reserve(count: number): void {
     const needed = this.used + count;
     if (needed <= this.buffer.length) {

@@ -35,6 +35,7 @@ export interface File {
   size(): Promise<number>;
   /** Cuts the file, or extends it with zeros. */
   truncate(size: number): Promise<void>;
+  /** Closing again changes nothing. */
   close(): Promise<void>;
 }
 

@@ -50,7 +50,8 @@ export class StorageFailure extends Error {
 }
 
 const REMEDY_IO = "Check the disk and the system's log, then start the server again; it reads back what is really there.";
-const REMEDY_FULL = "Free space on this disk, then start the server again; nothing that was acknowledged is lost.";
+/** What to do where no space is left. */
+export const REMEDY_FULL = "Free space on this disk, then start the server again; nothing that was acknowledged is lost.";
 
 /** What to do with a replica whose disk lies: the others have the data. */
 export const REMEDY_CORRUPT =
