@@ -189,7 +189,7 @@ export class ClientCall implements ClientStream {
     if (code === GRPC_STATUS.OK && this.reader.midway) {
       return this.finish(localEnd(GRPC_STATUS.INTERNAL, "the last message is cut short"), NOTHING_LEFT);
     }
-    const statusMessage = decodeStatusMessage(fieldOf(fields, "grpc-message") ?? "");
+    const statusMessage = code === GRPC_STATUS.OK ? "" : decodeStatusMessage(fieldOf(fields, "grpc-message") ?? "");
     this.finish({ status: code, statusMessage, trailers: metadataFromFields(fields) }, NOTHING_LEFT);
   }
 

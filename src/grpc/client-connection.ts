@@ -45,7 +45,8 @@ export class ClientConnection implements SessionRole, ClientCallHost {
   private readonly deadlines: Deadlines;
   private nextStream = 1;
   private connected = false;
-  private leaving = false;
+  /** The server's goodbye, for people; undefined before it. */
+  private goodbye: string | undefined;
 
   constructor(options: ClientConnectionOptions, port: SessionPort, owner: ClientOwner) {
     this.port = port;
@@ -63,7 +64,7 @@ export class ClientConnection implements SessionRole, ClientCallHost {
   }
 
   get usable(): boolean {
-    return this.session.reading && !this.leaving;
+    return this.session.reading && this.goodbye === undefined;
   }
 
   get openCalls(): number {
@@ -169,13 +170,13 @@ export class ClientConnection implements SessionRole, ClientCallHost {
   onPingAnswer(): void {}
 
   onGoaway(lastStream: number, _code: number, text: string): void {
-    this.leaving = true;
+    this.goodbye ??= `the server said goodbye${text === "" ? "" : `: ${text}`}`;
     for (const call of [...this.calls.values()]) {
       if (call.stream > lastStream) {
         call.lost("the server takes no more calls");
       }
     }
-    this.leaveIfIdle(text);
+    this.leaveIfIdle();
   }
 
   isIdle(stream: number): boolean {
@@ -196,7 +197,7 @@ export class ClientConnection implements SessionRole, ClientCallHost {
     if (unread) {
       this.recent.add(call.stream);
     }
-    this.leaveIfIdle("the server said goodbye");
+    this.leaveIfIdle();
   }
 
   defer(callback: () => void): void {
@@ -229,15 +230,15 @@ export class ClientConnection implements SessionRole, ClientCallHost {
     if (!this.session.reading) {
       return "the connection is closed";
     }
-    if (this.leaving || this.nextStream > STREAM_ID_MAX) {
+    if (this.goodbye !== undefined || this.nextStream > STREAM_ID_MAX) {
       return "the server takes no more calls on this connection";
     }
     return this.calls.size >= this.session.peerStreamsMax ? `${this.calls.size} calls are open, the server's limit` : undefined;
   }
 
-  private leaveIfIdle(reason: string): void {
-    if (this.leaving && this.calls.size === 0) {
-      this.session.leave(reason === "" ? "the server said goodbye" : `the server said goodbye: ${reason}`);
+  private leaveIfIdle(): void {
+    if (this.goodbye !== undefined && this.calls.size === 0) {
+      this.session.leave(this.goodbye);
     }
   }
 }

@@ -31,13 +31,16 @@ function isReserved(name: string): boolean {
   return name.startsWith(":") || name.startsWith("grpc-") || name === "content-type" || name === "te" || name === "content-length";
 }
 
-/** The metadata among decoded header fields (names and values in turn). Bytes that are not base64 end where it ends. */
+/**
+ * The metadata among decoded header fields (names and values in turn). What the specification does not allow is left out, so that everything
+ * here can be sent on; bytes that are not base64 end where it ends.
+ */
 export function metadataFromFields(fields: readonly string[]): Metadata {
   const metadata: Array<readonly [string, MetadataValue]> = [];
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] as string;
     const value = fields[i + 1] as string;
-    if (isReserved(name)) {
+    if (isReserved(name) || !TEXT_NAME.test(name) || !TEXT_VALUE.test(value)) {
       continue;
     }
     if (!name.endsWith(BINARY_SUFFIX)) {

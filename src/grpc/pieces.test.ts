@@ -61,7 +61,21 @@ test("metadata: text and bytes survive, reserved names stay out, joined values a
     ["x-bin", bytes],
   ]);
   assert.deepEqual(fields, ["x-a", "1", "x-a", "2", "x-bin", "AP8H"]);
-  const read = metadataFromFields([":path", "/a/b", "te", "trailers", "grpc-timeout", "1S", ...fields, "y-bin", "AQ==, Ag"]);
+  const read = metadataFromFields([
+    ":path",
+    "/a/b",
+    "te",
+    "trailers",
+    "grpc-timeout",
+    "1S",
+    "x!",
+    "odd name",
+    "x-odd",
+    "\x7f",
+    ...fields,
+    "y-bin",
+    "AQ==, Ag",
+  ]);
   assert.deepEqual(read, [
     ["x-a", "1"],
     ["x-a", "2"],
