@@ -2,6 +2,7 @@
  * `synod server`: one server in the foreground, until a signal or a failure of its own ends it.
  * The first SIGTERM or SIGINT stops it gracefully; a second ends it at once, as its disk must bear anyway.
  */
+import { joinAddress } from "../../client/address.js";
 import type { RunningServer, ServerConfig } from "../../server/config.js";
 import { EXIT_STATUS } from "../../server/exit-status.js";
 import { readSources } from "../config/read-sources.js";
@@ -37,6 +38,14 @@ export async function runServerCommand(text: string | undefined, flags: Flags): 
   return server.closed;
 }
 
+/** `my_addr 127.0.0.1:8000`: which setting an error of listening is about. */
+function settingOf(error: unknown, config: ServerConfig): string {
+  const port = error instanceof Error && "port" in error ? error.port : undefined;
+  const [name, listen] =
+    port === config.paxosListen.port ? (["my_paxos", config.paxosListen] as const) : (["my_addr", config.clientListen] as const);
+  return `${name} ${joinAddress(listen.host, listen.port)}`;
+}
+
 /** A data directory that cannot be used, known by its shape: this file must not load the storage to say what is wrong with a flag. */
 function storageError(error: unknown): CliError | undefined {
   if (!(error instanceof Error && error.name === "StorageFailure" && "kind" in error && "remedy" in error)) {
@@ -60,14 +69,14 @@ async function start(runServer: RunServer, config: ServerConfig): Promise<Runnin
     const reason = error instanceof Error ? error.message : String(error);
     switch (code) {
       case "EADDRINUSE":
-        throw new CliError(`a port is in use by another program: ${reason}`, {
-          exitCode: EXIT.error,
+        throw new CliError(`${settingOf(error, config)} is in use by another program`, {
+          exitCode: EXIT_STATUS.startup,
           hint: "stopping that program (synod down, where synod up started it), or another port",
           cause: error,
         });
       case "EADDRNOTAVAIL":
-        throw new CliError(`an address does not belong to this machine: ${reason}`, {
-          exitCode: EXIT.error,
+        throw new CliError(`${settingOf(error, config)} does not belong to this machine`, {
+          exitCode: EXIT_STATUS.startup,
           hint: "0.0.0.0 to listen on every interface, or an address that this machine has",
           cause: error,
         });

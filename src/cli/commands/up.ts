@@ -15,7 +15,7 @@ import { Cluster, describeServerEnding } from "../up/cluster.js";
 import { clusterCommands } from "../up/commands.js";
 import { clusterFileOf, planUp, type UpPlan } from "../up/plan.js";
 import { checkPortsFree } from "../up/ports.js";
-import { lockUp, readClusterFile, writeClusterFile } from "../up/state.js";
+import { lockUp, readClusterFile, refuseIfRunning, writeClusterFile } from "../up/state.js";
 
 /** How long the servers may take to agree before the prompt comes all the same. Milliseconds. */
 const AGREE_MS_MAX = 15_000;
@@ -27,17 +27,14 @@ type Stops = { readonly asked: AbortController; readonly hurry: AbortController 
 
 /** Runs until the user leaves or a signal comes. Resolves to the exit status. */
 export async function runUp(count: string | undefined, flags: Flags): Promise<number> {
-  const found = planUp(count, flags, undefined);
-  const plan = planUp(count, flags, readClusterFile(found.dataDir));
-  const isResumed = readClusterFile(plan.dataDir) !== undefined;
-  if (isResumed) {
-    lockUp(plan.dataDir, plan.dataDirShown);
-  }
+  const { dataDir, dataDirShown } = planUp(count, flags, undefined);
+  refuseIfRunning(dataDir, dataDirShown);
+  const saved = readClusterFile(dataDir);
+  const plan = planUp(count, flags, saved);
   await checkPortsFree(plan);
-  writeClusterFile(plan.dataDir, clusterFileOf(plan));
-  if (!isResumed) {
-    lockUp(plan.dataDir, plan.dataDirShown);
-  }
+  writeClusterFile(dataDir, clusterFileOf(plan));
+  lockUp(dataDir, dataDirShown);
+  const isResumed = saved !== undefined;
   const stops = listenForStops();
   const reports = { announce: (text: string): void => void process.stdout.write(`${text}\n`) };
   const ended = new AbortController();
@@ -51,6 +48,7 @@ export async function runUp(count: string | undefined, flags: Flags): Promise<nu
     }
   });
   using client = new SynodClient({ endpoints: plan.servers.map((server) => server.clientAddress) });
+  let endedAlone = false;
   try {
     process.stdout.write(`${intro(plan, isResumed)}\n`);
     cluster.startAll();
@@ -58,10 +56,11 @@ export async function runUp(count: string | undefined, flags: Flags): Promise<nu
     if (!stops.asked.signal.aborted && !ended.signal.aborted) {
       await serve(cluster, client, { stops, ended: ended.signal, reports });
     }
+    endedAlone = ended.signal.aborted && !stops.asked.signal.aborted;
   } finally {
     await stopCluster(cluster, stops);
   }
-  if (ended.signal.aborted && !stops.asked.signal.aborted) {
+  if (endedAlone) {
     throw new CliError("no server is left running", { exitCode: EXIT.error, hint: `the logs, ${plan.servers[0]?.logFile} and so on` });
   }
   return EXIT.ok;
@@ -77,7 +76,9 @@ async function serve(cluster: Cluster, client: SynodClient, context: ServeContex
     await new Promise<void>((resolve) => stop.addEventListener("abort", () => resolve(), { once: true }));
     return;
   }
-  const prompt = new Prompt(new Interpreter(client, clusterCommands(cluster, client)), {
+  const interpreter = new Interpreter(client, clusterCommands(cluster, client));
+  process.stdout.write("HELP lists the commands of this prompt; EXIT or Ctrl-C stops the servers and keeps their data.\n");
+  const prompt = new Prompt(interpreter, {
     prompt: "synod> ",
     history: historyPath(process.env),
     input: process.stdin,
@@ -97,7 +98,10 @@ async function reportAgreement(cluster: Cluster, signal: AbortSignal): Promise<v
     return;
   }
   if (coordinator !== undefined) {
-    process.stdout.write(`Ready: ${coordinator} coordinates. HELP lists the commands; in another terminal: synod client, synod status.\n`);
+    const first = cluster.plan.servers[0]?.clientAddress ?? "";
+    process.stdout.write(
+      `Ready: ${coordinator} coordinates. From another terminal: synod client ${first}, synod status --endpoints ${first}\n`,
+    );
     return;
   }
   const health = judge(rows);
@@ -128,7 +132,7 @@ function listenForStops(): Stops {
 }
 
 function intro(plan: UpPlan, isResumed: boolean): string {
-  const rows = plan.servers.map((server) => [String(server.number), server.clientAddress, server.paxosAddress, server.logFile]);
+  const rows = plan.servers.map((server) => [String(server.number), server.clientAddress, server.paxosAddress, server.logFileShown]);
   const what = `${plan.servers.length} ${plan.servers.length === 1 ? "server" : "servers"}`;
   const how = isResumed ? `Resuming ${what} with the data in` : `Starting ${what} with new data in`;
   const failing = plan.failRate === undefined ? "" : `, refusing messages with probability ${plan.failRate}`;

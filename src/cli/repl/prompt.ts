@@ -71,9 +71,12 @@ export class Prompt {
     }
   }
 
-  /** Leaves, as EXIT does. */
+  /** Leaves, as EXIT does, from outside: the line being typed is left as it is. */
   close(): void {
-    this.readline.close();
+    if (!this.isClosed) {
+      this.options.output.write("\n");
+      this.readline.close();
+    }
   }
 
   private pump(): void {

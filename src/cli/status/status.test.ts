@@ -191,10 +191,31 @@ test("the table", () => {
   );
 });
 
-test("blocks where the terminal is narrower than the table", () => {
-  const text = renderStatus([row(1)], judge([row(1)]), { ...PLAIN, columns: 80 });
+test("two tables where the terminal is narrower than one", () => {
+  const rows = [row(1), silent(3)];
+  const text = renderStatus(rows, judge(rows), { ...PLAIN, columns: 80 });
+  assert.ok(
+    text.startsWith(
+      [
+        "ID  ENDPOINT       PAXOS          ROLE       BALLOT  COORDINATOR",
+        " 1  10.0.0.1:8000  10.0.0.1:9000  replica    3.2     10.0.0.2:9000",
+        " 3  10.0.0.3:8000  10.0.0.3:9000  no answer  -       -",
+        "",
+        "ID  DECIDED  APPLIED  LAG  LIVE   VOTERS   DISK  MEMORY   UPTIME",
+        " 1      120      120    0  1 2 3  1 2 3   3 MiB  64 MiB  1 m 1 s",
+        " 3        -        -    -  -      -           -       -        -",
+        "",
+        "blocked: 1 of 2 servers answer",
+      ].join("\n"),
+    ),
+    text,
+  );
+});
+
+test("blocks where even half a table is too wide", () => {
+  const text = renderStatus([row(1)], judge([row(1)]), { ...PLAIN, columns: 50 });
   assert.match(text, /^id {11}1\nendpoint {5}10\.0\.0\.1:8000\n/);
-  assert.ok(text.split("\n").every((line) => line.length <= 80));
+  assert.ok(text.split("\n").every((line) => line.length <= 50));
 });
 
 test("simple: one line a server, commas between", () => {

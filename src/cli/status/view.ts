@@ -1,4 +1,4 @@
-/** How `synod status` looks: a table, blocks where the terminal is too narrow for it, comma-separated lines, or JSON. It must never judge. */
+/** How `synod status` looks: a table, two of half the width or blocks where the terminal is narrow, comma-separated lines, or JSON. It must never judge. */
 import type { StatusResponse } from "../../client/index.js";
 import { formatBytes, formatDuration } from "../config/quantities.js";
 import { type Paint, renderTable, width } from "../table.js";
@@ -15,6 +15,7 @@ export type StatusView = {
 type Cell = { readonly heading: string; readonly text: string; readonly isNumber?: boolean };
 
 const NOTHING = "-";
+const WHO: ReadonlySet<string> = new Set(["ID", "ENDPOINT", "PAXOS", "ROLE", "BALLOT", "COORDINATOR"]);
 const NUMBERS: ReadonlySet<string> = new Set(["ID", "DECIDED", "APPLIED", "LAG", "DISK", "MEMORY", "UPTIME"]);
 
 /** The lines for stdout. */
@@ -38,18 +39,23 @@ export function renderStatus(rows: readonly ServerRow[], health: Health, view: S
 
 function renderPeople(rows: readonly ServerRow[], health: Health, view: StatusView): string {
   const table = rows.map((row) => cells(row, view.paint));
-  const headings = table[0]?.map((cell) => cell.heading) ?? [];
-  const right = headings.flatMap((heading, index) => (NUMBERS.has(heading) ? [index] : []));
-  const wide = renderTable(
-    headings,
-    table.map((row) => row.map((cell) => cell.text)),
-    right,
-  );
-  const isTooWide = view.columns !== undefined && wide.split("\n").some((line) => width(line) > (view.columns ?? 0));
-  const body = isTooWide ? table.map(block).join("\n") : wide;
+  const whole = tableOf(table, () => true);
+  // Who they are above, how they are below: half as wide, and still one line a server in each.
+  const halves = `${tableOf(table, (heading) => WHO.has(heading))}\n${tableOf(table, (heading) => heading === "ID" || !WHO.has(heading))}`;
+  const blocks = table.map(block).join("\n");
+  const fits = (text: string): boolean => text.split("\n").every((line) => width(line) <= (view.columns ?? Number.POSITIVE_INFINITY));
+  const body = [whole, halves].find(fits) ?? blocks;
   const style = health.state === "healthy" ? "green" : health.state === "degraded" ? "yellow" : "red";
   const notes = health.notes.map((note) => `  ${note}\n`).join("");
   return `${body}\n${view.paint(health.summary, style)}\n${notes}`;
+}
+
+/** The columns whose heading is wanted. */
+function tableOf(table: ReadonlyArray<readonly Cell[]>, isWanted: (heading: string) => boolean): string {
+  const headings = (table[0] ?? []).map((cell) => cell.heading).filter(isWanted);
+  const right = headings.flatMap((heading, index) => (NUMBERS.has(heading) ? [index] : []));
+  const wanted = table.map((row) => row.filter((cell) => isWanted(cell.heading)).map((cell) => cell.text));
+  return renderTable(headings, wanted, right);
 }
 
 function block(row: readonly Cell[]): string {

@@ -30,6 +30,8 @@ export type PlannedServer = {
   readonly paxosAddress: string;
   readonly dataDir: string;
   readonly logFile: string;
+  /** The same below the data directory as the user wrote it. */
+  readonly logFileShown: string;
   /** The argument of `synod server`. */
   readonly argument: string;
 };
@@ -72,6 +74,7 @@ export function planUp(countText: string | undefined, flags: Flags, saved: Clust
       paxosAddress,
       dataDir: serverDir,
       logFile: join(serverDir, "server.log"),
+      logFileShown: `${shown}/${index + 1}/server.log`,
       argument: settings.join(" "),
     };
   });

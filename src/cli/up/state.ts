@@ -80,8 +80,8 @@ export function stillRunning(file: UpFile | undefined): { readonly up: ProcessRe
   };
 }
 
-/** Makes this process the one `up` of `dataDir`. Throws `CliError` where another is, or servers of an earlier one still run. */
-export function lockUp(dataDir: string, shown: string): void {
+/** Throws `CliError` where another `up` runs on `dataDir`, or servers of an earlier one still do. */
+export function refuseIfRunning(dataDir: string, shown: string): void {
   const { up, servers } = stillRunning(readUpFile(dataDir));
   if (up !== undefined) {
     throw new CliError(`synod up already runs on ${shown} (process ${up.pid})`, {
@@ -96,6 +96,11 @@ export function lockUp(dataDir: string, shown: string): void {
       hint: `synod down --data-dir ${shown}, then synod up again`,
     });
   }
+}
+
+/** Makes this process the one `up` of `dataDir`. Throws `CliError` as `refuseIfRunning` does. */
+export function lockUp(dataDir: string, shown: string): void {
+  refuseIfRunning(dataDir, shown);
   const path = join(dataDir, UP_NAME);
   rmSync(path, { force: true });
   try {
