@@ -44,7 +44,7 @@ export function* applyCommand(context: ApplyContext, command: Command): Sliced<R
       return { kind: "registered", revision: revision(mvcc.visibleRevision), session, nonce: command.nonce };
     }
     case "expireSessions":
-      return { kind: "sessionsExpired", revision: revision(mvcc.visibleRevision), count: sessions.expireBelow(command.usedBelowSlot) };
+      return yield* applyExpire(context, command.usedBelowSlot);
     case "setQuota":
       context.quotaBytes = command.bytes;
       return { kind: "quotaSet", revision: revision(mvcc.visibleRevision) };
@@ -91,6 +91,19 @@ function* applyTxn(context: ApplyContext, txn: TxnRequest): Sliced<Reply> {
   }
   const result = yield* runTxn(mvcc, txn, context.quotaBytes, context.budget);
   return "kind" in result ? refusal(mvcc, result) : { kind: "txn", ...result };
+}
+
+function* applyExpire(context: ApplyContext, usedBelowSlot: number): Sliced<Reply> {
+  const { mvcc, sessions, budget } = context;
+  let count = 0;
+  for (let work = sessions.expireOldest(usedBelowSlot); work > 0; work = sessions.expireOldest(usedBelowSlot)) {
+    count++;
+    budget.left -= work;
+    if (budget.left <= 0) {
+      yield;
+    }
+  }
+  return { kind: "sessionsExpired", revision: revision(mvcc.visibleRevision), count };
 }
 
 /** From now on reads below `to` are refused and its history does not count; the memory is reclaimed in the background. */

@@ -35,5 +35,5 @@ export const VERSION_OVERHEAD_BYTES = 96;
 /** The largest piece of a snapshot. */
 export const SNAPSHOT_CHUNK_BYTES = MIB;
 
-/** A slice of work that stays under about five milliseconds, in units of about a microsecond each: one version visited or written. */
-export const SLICE_UNITS = 2000;
+/** A slice of work of one to three milliseconds, several times that while the code is still cold; in units of about a microsecond. */
+export const SLICE_UNITS = 1000;

@@ -206,6 +206,7 @@ export class RangeWork implements RangeScan {
 
   private *takeSorted(sorted: SortedRows): Sliced<undefined> {
     const { limit = 0 } = this.request;
+    yield; // ordering the runs among each other is a slice of its own
     for (let kept = 0; limit <= 0 || kept < limit; kept++) {
       const row = sorted.take();
       if (row === undefined) {

@@ -101,14 +101,15 @@ export class SessionTable {
     }
   }
 
-  /** Expires every session last used below `slot`; returns how many. */
-  expireBelow(slot: number): number {
-    let count = 0;
-    for (let next = this.oldest; next !== undefined && next.lastSlot < slot; next = this.oldest) {
-      this.expire(next);
-      count++;
+  /** Expires the session used least recently if that was below `slot`; returns the work done, 0 when there is none such. */
+  expireOldest(slot: number): number {
+    const { oldest } = this;
+    if (oldest === undefined || oldest.lastSlot >= slot) {
+      return 0;
     }
-    return count;
+    const work = 1 + (oldest.executedEnd - oldest.prunedTo) / 5;
+    this.expire(oldest);
+    return work;
   }
 
   /** The table as it is now; close it. */

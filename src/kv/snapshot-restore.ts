@@ -224,7 +224,7 @@ export class SnapshotRestore implements Restore {
     mvcc.draftValue(value, 0, value.length);
     draft.previous = NO_ROW;
     this.addRow(newest, tombstone);
-    return 1 + value.length / 4096;
+    return 1.5 + value.length / 2048;
   }
 
   private addRow(newest: boolean, tombstone: boolean): void {

@@ -211,7 +211,7 @@ export class SnapshotView implements ReadView {
       writer.bytes(bytes.subarray(keyFrom + keyLength, keyFrom + keyLength + valueLength));
     }
     this.ordinals.give(row);
-    this.budget.left -= 0.5 + valueLength / 4096;
+    this.budget.left -= 1 + valueLength / 4096;
   }
 
   private *writeEvents(): Chunks {
