@@ -6,6 +6,7 @@
 import { assert } from "../../base/assert.js";
 import { nextChance, nextInt } from "../../base/prng.js";
 import { utf8Encode } from "../../base/utf8.js";
+import { formatBallot } from "../ballot.js";
 import { type Batch, commandsBatch } from "../batch.js";
 import { lastDecided, readFloor } from "../invariants.js";
 import { canPropose, isActiveCoordinator } from "../replica.js";
@@ -209,11 +210,19 @@ class Explorer {
     const end = this.world.time + CALM_MS_MAX * 1000;
     const before = lastDecided(this.world.history);
     let written: Batch | null = null;
+    let writtenIn = "";
     let reading = false;
     const isDone = (): boolean => {
       const able = this.world.hosts.find(({ server }) => server.state !== null && canPropose(server.state));
-      if (able !== undefined && (written === null || (able.proposals.size === 0 && !this.isDecided(written)))) {
+      const ballot = able?.server.state?.coordinator?.ballot;
+      if (
+        able !== undefined &&
+        ballot !== undefined &&
+        writtenIn !== formatBallot(ballot) &&
+        (written === null || !this.isDecided(written))
+      ) {
         written = this.propose(able);
+        writtenIn = formatBallot(ballot);
       }
       if (written === null || !this.isDecided(written)) {
         return false;

@@ -1,0 +1,383 @@
+/**
+ * Runs one dialogue of a transcript: each line above the rule is a command, the lines it returns are the dialogue. Commands
+ * set up disks, hold and lose messages, and let time pass; all that is said below the rule comes from the real core.
+ */
+import { assert, present } from "../../base/assert.js";
+import { type Hash64, hash64 } from "../../base/hash64.js";
+import { utf8Encode } from "../../base/utf8.js";
+import { type Ballot, ballot } from "../ballot.js";
+import { commandsBatch } from "../batch.js";
+import { genesisConfiguration } from "../configuration.js";
+import { clusterId, diskId, replicaId, slot } from "../ids.js";
+import { checkSynced } from "../invariants.js";
+import { applyRecord, type WalRecord } from "../record.js";
+import { isActiveCoordinator } from "../replica.js";
+import { addressOf, type Filter, type Flight, matches, TranscriptCluster } from "./transcript-cluster.js";
+
+/** Cut where a word ends; a quoted text is one word. */
+const WORD = /"[^"]*"|\S+/g;
+/** Until a coordinator is elected by `coordinator`, ms. */
+const ELECTION_MS_MAX = 5000;
+const DEFAULT_WINDOW = 4;
+const DEFAULT_KEEP = 1000;
+
+/** The dialogue of `commands`. Throws where a command is not understood or an invariant breaks. */
+export function runTranscript(commands: readonly string[]): readonly string[] {
+  const runner = new Runner();
+  for (const command of commands) {
+    runner.run(command);
+  }
+  return runner.cluster.lines;
+}
+
+type Words = { readonly plain: readonly string[]; readonly named: ReadonlyMap<string, string>; readonly texts: readonly string[] };
+
+class Runner {
+  readonly cluster = new TranscriptCluster();
+  /** Setup lines change disks; the first other command starts the servers on them. */
+  private waiting: string[] = [];
+  private asleep = new Set<string>();
+
+  run(command: string): void {
+    const words = parseWords(command);
+    const [verb = "", ...rest] = words.plain;
+    if (!this.setUp(verb, rest, words)) {
+      this.begin();
+      if (!this.drive(verb, rest, words) && !this.break(verb, rest) && !this.bend(verb, rest, words)) {
+        throw new Error(`no such command: ${command}`);
+      }
+      this.cluster.settle();
+    }
+  }
+
+  /** Starts what `cluster` made, quietly: who says hello to whom is not the subject. */
+  private begin(): void {
+    const names = this.waiting;
+    this.waiting = [];
+    this.cluster.quietly(() => {
+      for (const name of names) {
+        this.cluster.start(name);
+        this.cluster.settle();
+      }
+    });
+  }
+
+  // ---- setup ------------------------------------------------------------------------------------------------------
+
+  private setUp(verb: string, names: readonly string[], words: Words): boolean {
+    const limits = { window: numberOf(words, "window", DEFAULT_WINDOW), keep: numberOf(words, "keep", DEFAULT_KEEP) };
+    switch (verb) {
+      case "cluster":
+        this.cluster.create(names, limits);
+        this.found(names);
+        this.waiting = [...names];
+        return true;
+      case "virgins":
+        this.cluster.create(names, limits, words.named.get("list")?.split(",") ?? names);
+        return true;
+      case "accepted":
+        this.write(names, { kind: "accept", ballot: ballotOf(words), slot: slotOf(words), batch: textBatch(words) });
+        return true;
+      case "learned":
+        this.write(names, { kind: "learn", slot: slotOf(words), batch: textBatch(words) });
+        return true;
+      case "promised":
+        this.write(names, { kind: "promise", ballot: ballotOf(words) });
+        return true;
+      case "decided":
+        this.write(names, { kind: "decided", slot: slotOf(words) });
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  private found(names: readonly string[]): void {
+    const configuration = genesisConfiguration(
+      names.map((name) => ({ address: addressOf(name), diskId: this.cluster.server(name).disk.durable.diskId })),
+    );
+    const lineage = { number: 1, random: 7n };
+    for (const [i, name] of names.entries()) {
+      this.write([name], { kind: "identity", clusterId: clusterId(7n), lineage, replica: replicaId(i + 1), configuration });
+    }
+  }
+
+  /** A record that is already on these disks. */
+  private write(names: readonly string[], record: WalRecord): void {
+    for (const name of names) {
+      const { disk, address, state } = this.cluster.server(name);
+      assert(state === null, "a disk is set up while its server is down");
+      applyRecord(disk.durable, record);
+      checkSynced(this.cluster.history, { address, replica: disk.durable.replica }, record);
+    }
+  }
+
+  // ---- what servers are asked -------------------------------------------------------------------------------------
+
+  private drive(verb: string, [name = "", ...rest]: readonly string[], words: Words): boolean {
+    const { cluster } = this;
+    const { now } = cluster;
+    switch (verb) {
+      case "elect":
+        cluster.step(name, { kind: "nominate", now });
+        return true;
+      case "coordinator":
+        this.makeCoordinator(name);
+        return true;
+      case "propose":
+        for (const text of words.texts) {
+          cluster.step(name, { kind: "propose", batch: commandsBatch(utf8Encode(text)), now });
+        }
+        return true;
+      case "read":
+        cluster.read(name);
+        return true;
+      case "handover":
+        cluster.step(name, { kind: "handover", heir: rest[0] === undefined ? null : addressOf(rest[0]), now });
+        return true;
+      case "snapshot": {
+        const meta = present(cluster.server(name).takeSnapshot(), "there is a new state to take a snapshot of");
+        cluster.step(name, { kind: "snapshotTaken", meta, now });
+        return true;
+      }
+      case "checkpoint":
+        cluster.step(name, { kind: "checkpoint", slot: slotOf(words), stateHash: hashOf(words), now });
+        return true;
+      case "space":
+        cluster.step(name, { kind: "space", low: rest[0] === "low", now });
+        return true;
+      case "tick":
+        cluster.pass(durationOf(name), this.asleep);
+        return true;
+      case "status":
+        this.status();
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** A coordinator, without the dialogue that made it one. */
+  private makeCoordinator(name: string): void {
+    const { cluster } = this;
+    cluster.quietly(() => {
+      cluster.step(name, { kind: "nominate", now: cluster.now });
+      cluster.settle();
+      for (let waited = 0; waited < ELECTION_MS_MAX && !this.coordinates(name); waited += 10) {
+        cluster.pass(10_000, this.asleep);
+      }
+    });
+    assert(this.coordinates(name), `${name} coordinates`);
+  }
+
+  private coordinates(name: string): boolean {
+    const { state } = this.cluster.server(name);
+    return state !== null && isActiveCoordinator(state);
+  }
+
+  private status(): void {
+    for (const [name, { state, machine }] of this.cluster.servers) {
+      if (state === null) {
+        this.cluster.write(`${name}: down`);
+        continue;
+      }
+      const { promised } = state.durable;
+      const role = isActiveCoordinator(state) ? "coordinator" : state.candidate !== null ? "candidate" : "follower";
+      this.cluster.write(
+        `${name}: ${role}, promised ${promised.round}.${promised.replica}, decided ${state.decided}, applied ${machine.index}`,
+      );
+    }
+  }
+
+  // ---- what breaks ------------------------------------------------------------------------------------------------
+
+  private break(verb: string, [name = "", ...rest]: readonly string[]): boolean {
+    const { cluster } = this;
+    switch (verb) {
+      case "cut":
+        this.cut(name, rest);
+        return true;
+      case "heal":
+        cluster.heal();
+        return true;
+      case "connect":
+        for (const other of rest) {
+          cluster.connect(name, other);
+          cluster.connect(other, name);
+        }
+        return true;
+      case "crash":
+        cluster.server(name).crash(rest[0] === "keeping" ? Number(rest[1]) : 0);
+        cluster.heldDisks.delete(name);
+        cluster.write(`${name} crashes`);
+        return true;
+      case "start":
+      case "restart":
+        cluster.write(`${name} starts`);
+        cluster.start(name);
+        return true;
+      case "gone":
+        for (const other of rest) {
+          cluster.step(name, { kind: "peerGone", address: addressOf(other), now: cluster.now });
+        }
+        return true;
+      case "pause":
+        this.asleep.add(name);
+        return true;
+      case "resume":
+        this.asleep.delete(name);
+        return true;
+      case "wipe":
+        this.wipe(name);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** `cut n1 n3`: both ways; `cut n1 > n3`: one way; `cut n3`: from everybody. */
+  private cut(name: string, [second, third]: readonly string[]): void {
+    const others = second === undefined ? [...this.cluster.servers.keys()].filter((other) => other !== name) : [third ?? second];
+    for (const other of others) {
+      this.cluster.cut(name, other);
+      if (second !== ">") {
+        this.cluster.cut(other, name);
+      }
+    }
+  }
+
+  /** An empty disk in place of the one that was there. */
+  private wipe(name: string): void {
+    const { cluster } = this;
+    const old = cluster.server(name);
+    assert(old.state === null, "a disk is wiped while its server is down");
+    const list = [...old.options.list].map((listed) => listed.slice(0, listed.indexOf(":")));
+    cluster.create([name], { window: old.options.windowSlots, keep: old.options.keepSlots }, list);
+    const { disk } = cluster.server(name);
+    disk.durable = { ...disk.durable, diskId: diskId("f".repeat(32)) };
+    cluster.write(`the disk of ${name} is wiped`);
+  }
+
+  // ---- messages and disks -----------------------------------------------------------------------------------------
+
+  private bend(verb: string, rest: readonly string[], words: Words): boolean {
+    const { cluster } = this;
+    const [first = ""] = rest;
+    switch (verb) {
+      case "hold":
+        cluster.holds.push(filterOf(rest, words.named));
+        return true;
+      case "lose":
+        cluster.losses.push(filterOf(rest, words.named));
+        return true;
+      case "pass":
+        cluster.holds.length = 0;
+        cluster.losses.length = 0;
+        return true;
+      case "deliver":
+        for (const flight of this.takeHeld(filterOf(rest, words.named))) {
+          cluster.release(flight);
+        }
+        return true;
+      case "drop":
+        this.takeHeld(filterOf(rest, words.named));
+        return true;
+      case "replay":
+        cluster.release(
+          present(
+            cluster.arrived.findLast((flight) => matches(filterOf(rest, words.named), flight)),
+            "such a message arrived",
+          ),
+        );
+        return true;
+      case "fail":
+        cluster.failing.set(first, Number(rest[1] ?? 1));
+        return true;
+      case "hold-disk":
+        cluster.heldDisks.add(first);
+        return true;
+      case "sync":
+        cluster.sync(first, Number(rest[1] ?? Number.MAX_SAFE_INTEGER), true);
+        return true;
+      case "free-disk":
+        cluster.heldDisks.delete(first);
+        cluster.sync(first, Number.MAX_SAFE_INTEGER, true);
+        return true;
+      case "show":
+        cluster.show(first);
+        return true;
+      case "say":
+        cluster.write(words.texts[0] ?? "");
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  private takeHeld(filter: Filter): readonly Flight[] {
+    const { held } = this.cluster;
+    const taken = held.filter((flight) => matches(filter, flight));
+    assert(taken.length > 0, "such a message is held");
+    held.splice(0, held.length, ...held.filter((flight) => !taken.includes(flight)));
+    return taken;
+  }
+}
+
+function parseWords(command: string): Words {
+  const all: readonly string[] = command.match(WORD) ?? [];
+  const texts = all.filter((word) => word.startsWith('"')).map((word) => word.slice(1, -1));
+  const unquoted = all.filter((word) => !word.startsWith('"'));
+  const named = new Map(
+    unquoted.filter((word) => word.includes("=")).map((word) => [word.slice(0, word.indexOf("=")), word.slice(word.indexOf("=") + 1)]),
+  );
+  return { plain: unquoted.filter((word) => !word.includes("=")), named, texts };
+}
+
+function named(words: Words, name: string): string {
+  return present(words.named.get(name), `${name}= is given`);
+}
+
+function numberOf(words: Words, name: string, otherwise: number): number {
+  const text = words.named.get(name);
+  return text === undefined ? otherwise : Number(text);
+}
+
+function ballotOf(words: Words): Ballot {
+  const [round, replica] = named(words, "ballot").split(".").map(Number);
+  return ballot(round ?? 0, replica ?? 0);
+}
+
+function slotOf(words: Words): ReturnType<typeof slot> {
+  return slot(Number(named(words, "slot")));
+}
+
+function hashOf(words: Words): Hash64 {
+  return hash64(named(words, "state").padStart(16, "0"));
+}
+
+/** The text in quotes, or as many bytes as `bytes=` says: for what does not fit into one message. */
+function textBatch(words: Words): ReturnType<typeof commandsBatch> {
+  const bytes = words.named.get("bytes");
+  if (bytes !== undefined) {
+    return commandsBatch(new Uint8Array(Number(bytes)));
+  }
+  return commandsBatch(utf8Encode(present(words.texts[0], "a text in quotes is given")));
+}
+
+function durationOf(word: string): number {
+  const [, count, unit] = present(/^(\d+)(ms|s)$/.exec(word), `${word} is a duration such as 100ms or 2s`);
+  return Number(count) * (unit === "s" ? 1_000_000 : 1000);
+}
+
+/** `accepted from n2 to n1`, any part of which may be missing. */
+function filterOf(words: readonly string[], options: ReadonlyMap<string, string>): Filter {
+  const after = (word: string): string | undefined => (words.includes(word) ? words[words.indexOf(word) + 1] : undefined);
+  const [first] = words;
+  const part = options.get("part");
+  return {
+    kind: first === "from" || first === "to" || first === "all" ? undefined : first,
+    from: after("from"),
+    to: after("to"),
+    part: part === undefined ? undefined : Number(part),
+  };
+}
