@@ -9,7 +9,7 @@ import { Gather } from "./gather.js";
 export interface FrameSink {
   /** False once nothing more is to be read. */
   readonly reading: boolean;
-  /** Offers a whole frame and what follows it in the chunk; the position after all that was taken, or 0 for the usual way. */
+  /** Offers a whole frame in place, for a short way; the position after what was taken, or 0 for the long way (`onFrame`). */
   takeAhead(bytes: Buffer, at: number): number;
   onFrame(bytes: Buffer, at: number, length: number): void;
   onOversizedFrame(length: number): void;

@@ -1,6 +1,6 @@
 /**
- * The streams of one client's connection at the server. A unary call that arrives whole (HEADERS, then one DATA with the end) has no object
- * of its own: its place in `calls` is a number and the shared meaning of its header block. Everything else is a `ServerCall`.
+ * The streams of one client's connection at the server. A unary call whose request is one DATA frame has no object
+ * of its own: its place in `awaited`, then `calls`, is a number and the shared meaning of its header block. Everything else is a `ServerCall`.
  * Must never throw on what a client sent, nor let one call's end touch another's.
  */
 import { assert } from "../base/assert.js";
@@ -17,7 +17,7 @@ import type { End } from "./response-fields.js";
 import { MESSAGE_PREFIX_BYTES } from "./sender.js";
 import { type CallHost, ServerCall } from "./server-call.js";
 import type { CancelReason, GrpcServices, Responder } from "./service.js";
-import { RECEIVE_FRAME_BYTES_MAX, Session, type SessionPort, type SessionRole } from "./session.js";
+import { HEADER_BLOCK_BYTES_MAX, Session, type SessionPort, type SessionRole } from "./session.js";
 import { GRPC_STATUS, type GrpcStatus } from "./status.js";
 import { UnaryReplies } from "./unary-replies.js";
 
@@ -37,6 +37,8 @@ export class ServerConnection implements Responder, SessionRole, CallHost {
   private readonly cache: RequestCache;
   private readonly replies: UnaryReplies;
   private readonly deadlines: Deadlines;
+  /** Unary calls of which nothing but the headers has come. */
+  private readonly awaited = new Map<number, RequestHead>();
   /** Unary calls with their whole request that wait for an answer. */
   private readonly calls = new Map<number, RequestHead>();
   private readonly cancels = new Map<number, (reason: CancelReason) => void>();
@@ -70,7 +72,7 @@ export class ServerConnection implements Responder, SessionRole, CallHost {
 
   /** Calls that are not over. */
   get openCalls(): number {
-    return this.calls.size + this.streams.size + this.replies.size;
+    return this.awaited.size + this.calls.size + this.streams.size + this.replies.size;
   }
 
   // --- what handlers do -------------------------------------------------------------------------------------------
@@ -131,7 +133,7 @@ export class ServerConnection implements Responder, SessionRole, CallHost {
   /** Ends every open call with UNAVAILABLE, and the connection. */
   shutDown(): void {
     const end: End = { status: GRPC_STATUS.UNAVAILABLE, message: "the server is shutting down", trailers: EMPTY_METADATA };
-    for (const stream of [...this.calls.keys(), ...this.streams.keys()]) {
+    for (const stream of [...this.awaited.keys(), ...this.calls.keys(), ...this.streams.keys()]) {
       this.endCall(stream, end, "cancelled");
     }
     this.session.close(ERROR.NO_ERROR, "shutting down");
@@ -140,45 +142,11 @@ export class ServerConnection implements Responder, SessionRole, CallHost {
   // --- what the session reports -----------------------------------------------------------------------------------
 
   takeAhead(bytes: Buffer, at: number): number {
-    const flags = frameFlags(bytes, at);
-    const dataAt = at + FRAME_HEADER_BYTES + readU24(bytes, at);
-    const messageAt = dataAt + FRAME_HEADER_BYTES + MESSAGE_PREFIX_BYTES;
-    if ((flags !== FLAG.END_HEADERS && flags !== PRIORITY_HEADERS) || messageAt > bytes.length) {
-      return 0;
-    }
-    const stream = frameStream(bytes, at);
-    const dataLength = readU24(bytes, dataAt);
-    const end = dataAt + FRAME_HEADER_BYTES + dataLength;
-    const headersAt = at + FRAME_HEADER_BYTES + (flags === PRIORITY_HEADERS ? PRIORITY_BYTES : 0);
-    const whole =
-      frameType(bytes, dataAt) === FRAME.DATA &&
-      frameFlags(bytes, dataAt) === FLAG.END_STREAM &&
-      frameStream(bytes, dataAt) === stream &&
-      end <= bytes.length &&
-      headersAt <= dataAt &&
-      bytes[messageAt - MESSAGE_PREFIX_BYTES] === 0 &&
-      readU32(bytes, messageAt - 4) === dataLength - MESSAGE_PREFIX_BYTES;
-    if (!whole || !this.admits(stream) || dataLength > Math.min(RECEIVE_FRAME_BYTES_MAX, this.messageBytesMax)) {
-      return 0;
-    }
-    const head = this.cache.find(bytes, headersAt, dataAt) ?? this.decodeHead(bytes, headersAt, dataAt);
-    if (this.closed) {
-      return bytes.length;
-    }
-    if (head.unary === undefined || (head.contentLength ?? dataLength) !== dataLength || !this.session.countData(dataLength)) {
-      // The block is decoded, so the usual way must begin behind it.
-      this.open(stream, head, false);
-      return dataAt;
-    }
-    this.session.controlGuard.earn();
-    this.begin(stream, head);
-    this.calls.set(stream, head);
-    head.unary(bytes.subarray(messageAt, end), this, stream);
-    return end;
+    return frameType(bytes, at) === FRAME.HEADERS ? this.takeHeaders(bytes, at) : this.takeWholeMessage(bytes, at);
   }
 
   onHeaders(stream: number, fields: HeaderFields | undefined, endStream: boolean): void {
-    const call = this.streams.get(stream);
+    const call = this.callOf(stream);
     if (call !== undefined) {
       this.onTrailers(call, fields, endStream);
     } else if (this.recent.has(stream)) {
@@ -195,7 +163,7 @@ export class ServerConnection implements Responder, SessionRole, CallHost {
   }
 
   onData(stream: number, data: Buffer, flowBytes: number, endStream: boolean): void {
-    const call = this.streams.get(stream);
+    const call = this.callOf(stream);
     if (call !== undefined) {
       call.onData(data, flowBytes, endStream);
     } else if (!this.recent.has(stream)) {
@@ -204,7 +172,7 @@ export class ServerConnection implements Responder, SessionRole, CallHost {
   }
 
   onReset(stream: number, _code: number): void {
-    const call = this.streams.get(stream);
+    const call = this.callOf(stream);
     const open = call !== undefined || this.calls.has(stream) || this.replies.has(stream);
     if (!open) {
       if (!this.session.controlGuard.spend(1)) {
@@ -220,7 +188,7 @@ export class ServerConnection implements Responder, SessionRole, CallHost {
   }
 
   onStreamCredit(stream: number, increment: number): void {
-    const call = this.streams.get(stream);
+    const call = this.callOf(stream);
     if (call === undefined && !this.calls.has(stream) && !this.replies.has(stream)) {
       return; // over: an update may cross our last frame
     }
@@ -264,6 +232,7 @@ export class ServerConnection implements Responder, SessionRole, CallHost {
   onOver(_reason: string): void {
     const streams = [...this.streams.values()];
     const cancels = [...this.cancels.values()];
+    this.awaited.clear();
     this.calls.clear();
     this.cancels.clear();
     this.deadlines.clear();
@@ -308,6 +277,62 @@ export class ServerConnection implements Responder, SessionRole, CallHost {
   }
 
   // --- inside -----------------------------------------------------------------------------------------------------
+
+  /** HEADERS that open a call in the usual form, without an object for a unary one. The position after them, or 0 for the long way. */
+  private takeHeaders(bytes: Buffer, at: number): number {
+    const flags = frameFlags(bytes, at);
+    const stream = frameStream(bytes, at);
+    const end = at + FRAME_HEADER_BYTES + readU24(bytes, at);
+    const from = at + FRAME_HEADER_BYTES + (flags === PRIORITY_HEADERS ? PRIORITY_BYTES : 0);
+    const usual = (flags === FLAG.END_HEADERS || flags === PRIORITY_HEADERS) && from <= end && end - from <= HEADER_BLOCK_BYTES_MAX;
+    if (!usual || !this.admits(stream)) {
+      return 0;
+    }
+    const head = this.cache.find(bytes, from, end) ?? this.decodeHead(bytes, from, end);
+    if (this.closed) {
+      return bytes.length;
+    }
+    if (head.unary === undefined) {
+      this.open(stream, head, false);
+    } else {
+      this.begin(stream, head);
+      this.awaited.set(stream, head);
+    }
+    return end;
+  }
+
+  /** The one DATA frame of a unary call that holds its whole request. The position after it, or 0 for the long way. */
+  private takeWholeMessage(bytes: Buffer, at: number): number {
+    const stream = frameStream(bytes, at);
+    const head = frameFlags(bytes, at) === FLAG.END_STREAM ? this.awaited.get(stream) : undefined;
+    const length = readU24(bytes, at);
+    const from = at + FRAME_HEADER_BYTES;
+    const whole =
+      length >= MESSAGE_PREFIX_BYTES &&
+      length <= this.messageBytesMax &&
+      bytes[from] === 0 &&
+      readU32(bytes, from + 1) === length - MESSAGE_PREFIX_BYTES;
+    if (head?.unary === undefined || !whole || (head.contentLength ?? length) !== length || !this.session.countData(length)) {
+      return 0;
+    }
+    this.session.controlGuard.earn();
+    this.awaited.delete(stream);
+    this.calls.set(stream, head);
+    head.unary(bytes.subarray(from + MESSAGE_PREFIX_BYTES, from + length), this, stream);
+    return from + length;
+  }
+
+  /** The call object of a stream whose request is under way; a unary call gets one here, when something unusual happens to it. */
+  private callOf(stream: number): ServerCall | undefined {
+    const head = this.awaited.get(stream);
+    if (head === undefined) {
+      return this.streams.get(stream);
+    }
+    const call = new ServerCall(stream, head, this);
+    this.awaited.delete(stream);
+    this.streams.set(stream, call);
+    return call;
+  }
 
   /** Whether a new call may begin on `stream`. */
   private admits(stream: number): boolean {
@@ -379,7 +404,7 @@ export class ServerConnection implements Responder, SessionRole, CallHost {
 
   /** Ends a stream, open or not, with an error code. */
   private violate(stream: number, code: number): void {
-    const call = this.streams.get(stream);
+    const call = this.callOf(stream);
     if (call !== undefined) {
       call.violate(code);
       return;
@@ -390,7 +415,7 @@ export class ServerConnection implements Responder, SessionRole, CallHost {
   }
 
   private endCall(stream: number, end: End, reason: CancelReason): void {
-    const call = this.streams.get(stream);
+    const call = this.callOf(stream);
     if (call !== undefined) {
       call.abort(end, reason);
       return;

@@ -74,8 +74,8 @@ test("unary: a message above the limit, and the connection lives", async () => {
   assert.equal((await unary("Echo", Buffer.from("x"))).value?.toString(), "x");
 });
 
-test("unary: two thousand at once, each its own answer", async () => {
-  const outcomes = await Promise.all(Array.from({ length: 2000 }, (_, i) => unary("Echo", Buffer.from(`message ${i}`))));
+test("unary: five hundred at once, each its own answer", async () => {
+  const outcomes = await Promise.all(Array.from({ length: 500 }, (_, i) => unary("Echo", Buffer.from(`message ${i}`))));
   assert.ok(outcomes.every((each, i) => each.value?.toString() === `message ${i}`));
 });
 

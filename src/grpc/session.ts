@@ -47,7 +47,7 @@ export interface SessionPort {
 export interface SessionRole {
   /** Whether we are the server: the peer's streams are odd. */
   readonly server: boolean;
-  /** Offered at each whole HEADERS frame; see `FrameSink.takeAhead`. */
+  /** Offered at each HEADERS and DATA frame that lies whole in a chunk; see `FrameSink.takeAhead`. */
   takeAhead(bytes: Buffer, at: number): number;
   /** A decoded header block; undefined fields stand for a list above the limit. */
   onHeaders(stream: number, fields: HeaderFields | undefined, endStream: boolean): void;
@@ -182,7 +182,9 @@ export class Session implements FrameSink {
   }
 
   takeAhead(bytes: Buffer, at: number): number {
-    return frameType(bytes, at) === FRAME.HEADERS && this.block === undefined && this.settingsSeen ? this.role.takeAhead(bytes, at) : 0;
+    const type = frameType(bytes, at);
+    const usual = (type === FRAME.HEADERS || type === FRAME.DATA) && this.block === undefined && this.settingsSeen;
+    return usual ? this.role.takeAhead(bytes, at) : 0;
   }
 
   onOversizedFrame(length: number): void {
