@@ -1,9 +1,9 @@
 /** `synod down`: stops the servers that `synod up` started, from anywhere, and removes their data where asked. It must never end a process that is not ours. */
-import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { CliError, EXIT } from "../errors.js";
-import { type Flags, isSet, textFlag } from "../flags.js";
+import { type Flags, isSet } from "../flags.js";
 import { STOP_MS_MAX } from "../up/cluster.js";
+import { upDataDir } from "../up/plan.js";
 import { isRunning, type ProcessRecord } from "../up/processes.js";
 import { readClusterFile, readUpFile, stillRunning, unlockUp, wipe } from "../up/state.js";
 
@@ -13,8 +13,7 @@ const POLL_MS = 50;
 
 /** Resolves to the exit status: 0 also where nothing ran. */
 export async function runDown(flags: Flags): Promise<number> {
-  const shown = textFlag(flags, "dataDir") ?? "./synod-data";
-  const dataDir = resolve(shown);
+  const { dataDir, shown } = upDataDir(flags);
   const cluster = readClusterFile(dataDir);
   const { up, servers } = stillRunning(readUpFile(dataDir));
   if (up !== undefined) {

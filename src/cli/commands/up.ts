@@ -13,7 +13,7 @@ import { renderTable } from "../table.js";
 import { waitForAgreement } from "../up/agreement.js";
 import { Cluster, describeServerEnding } from "../up/cluster.js";
 import { clusterCommands } from "../up/commands.js";
-import { clusterFileOf, planUp, type UpPlan } from "../up/plan.js";
+import { clusterFileOf, planUp, type UpPlan, upDataDir } from "../up/plan.js";
 import { checkPortsFree } from "../up/ports.js";
 import { lockUp, readClusterFile, refuseIfRunning, writeClusterFile } from "../up/state.js";
 
@@ -27,13 +27,13 @@ type Stops = { readonly asked: AbortController; readonly hurry: AbortController 
 
 /** Runs until the user leaves or a signal comes. Resolves to the exit status. */
 export async function runUp(count: string | undefined, flags: Flags): Promise<number> {
-  const { dataDir, dataDirShown } = planUp(count, flags, undefined);
-  refuseIfRunning(dataDir, dataDirShown);
+  const { dataDir, shown } = upDataDir(flags);
+  refuseIfRunning(dataDir, shown);
   const saved = readClusterFile(dataDir);
   const plan = planUp(count, flags, saved);
   await checkPortsFree(plan);
   writeClusterFile(dataDir, clusterFileOf(plan));
-  lockUp(dataDir, dataDirShown);
+  lockUp(dataDir, shown);
   const isResumed = saved !== undefined;
   const stops = listenForStops();
   const reports = { announce: (text: string): void => void process.stdout.write(`${text}\n`) };

@@ -37,15 +37,21 @@ export type PlannedServer = {
 };
 
 export const DEFAULT_SERVERS = 5;
+const DEFAULT_DATA_DIR = "./synod-data";
 const DEFAULT_HOST = "127.0.0.1";
 const DEFAULT_PORT = 8000;
 const DEFAULT_PAXOS_PORT = 9000;
 const PORT_MAX = 65_535;
 
+/** The data directory that `flags` name: absolute, and as written. */
+export function upDataDir(flags: Flags): { readonly dataDir: string; readonly shown: string } {
+  const shown = textFlag(flags, "dataDir") ?? DEFAULT_DATA_DIR;
+  return { dataDir: resolve(shown), shown };
+}
+
 /** The plan that the arguments and `saved` make. Throws `CliError`. */
 export function planUp(countText: string | undefined, flags: Flags, saved: ClusterFile | undefined): UpPlan {
-  const shown = textFlag(flags, "dataDir") ?? "./synod-data";
-  const dataDir = resolve(shown);
+  const { dataDir, shown } = upDataDir(flags);
   const count = readCount(countText) ?? saved?.servers ?? DEFAULT_SERVERS;
   const host = readHost(textFlag(flags, "host") ?? saved?.host ?? DEFAULT_HOST);
   const port = readPort("--port", textFlag(flags, "port")) ?? saved?.port ?? DEFAULT_PORT;

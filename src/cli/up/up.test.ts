@@ -76,6 +76,10 @@ for (const [count, flags, message] of WRONG) {
   });
 }
 
+test("the plan of a resume judges ports by the servers that the data holds", () => {
+  assert.equal(planUp(undefined, { port: "8000", paxosPort: "8003" }, { ...SAVED, paxosPort: 8003 }).servers.length, 3);
+});
+
 test("the plan refuses to make another cluster of the same data", () => {
   assert.throws(
     () => planUp("5", {}, SAVED),
