@@ -1,4 +1,5 @@
 /** Expected errors as gRPC statuses. Each text says what is wrong, what is allowed, and whether a write may have happened. */
+import type { Metadata } from "../grpc/metadata.js";
 import { GRPC_STATUS, type GrpcStatus } from "../grpc/status.js";
 import { errorText, type KvError } from "../kv/error.js";
 import type { StoreError } from "../server/store-error.js";
@@ -9,6 +10,12 @@ const STATUS_OF: Readonly<Record<StoreError["code"], GrpcStatus>> = {
   unavailable: GRPC_STATUS.UNAVAILABLE,
   overloaded: GRPC_STATUS.RESOURCE_EXHAUSTED,
   "too-large": GRPC_STATUS.INVALID_ARGUMENT,
+};
+
+/** Says to programs what the text says to people: whether a write that failed may still take effect. Clients rely on the name. */
+export const OUTCOME_TRAILERS: Readonly<Record<StoreError["outcome"], Metadata>> = {
+  "not-applied": [["synod-outcome", "not-applied"]],
+  unknown: [["synod-outcome", "unknown"]],
 };
 
 export function ofStoreError(error: StoreError): ApiError {

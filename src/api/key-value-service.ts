@@ -12,7 +12,7 @@ import type { ReadWaiter } from "../server/reads.js";
 import type { Server } from "../server/server.js";
 import type { StoreError } from "../server/store-error.js";
 import type { WriteWaiter } from "../server/writes.js";
-import { type ApiError, ofKvError, ofStoreError } from "./errors.js";
+import { type ApiError, OUTCOME_TRAILERS, ofKvError, ofStoreError } from "./errors.js";
 import { decodeKeyValue, encodeSlice, type KeyValue } from "./key-value-codec.js";
 
 export type KeyValueLimits = {
@@ -87,7 +87,9 @@ class WriteCall implements WriteWaiter {
   done(reply: Reply): void {
     if (reply.kind === "error") {
       const { status, text } = ofKvError(reply.error);
-      this.responder.fail(this.stream, status, text);
+      // A reply that was dropped, or a number used before, may stand for a write that took place: those are INTERNAL.
+      const outcome = status === GRPC_STATUS.INTERNAL ? "unknown" : "not-applied";
+      this.responder.fail(this.stream, status, text, OUTCOME_TRAILERS[outcome]);
     } else {
       this.responder.reply(this.stream, EMPTY_BYTES);
     }
@@ -95,7 +97,7 @@ class WriteCall implements WriteWaiter {
 
   fail(error: StoreError): void {
     const { status, text } = ofStoreError(error);
-    this.responder.fail(this.stream, status, text);
+    this.responder.fail(this.stream, status, text, OUTCOME_TRAILERS[error.outcome]);
   }
 }
 
