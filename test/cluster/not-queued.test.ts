@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { ClientHttp2Session } from "node:http2";
 import { test } from "node:test";
-import { grpcMessage } from "../support/byte-stream.js";
+import { dial, frame, grpcHeaders, grpcMessage, PREFACE } from "../support/byte-stream.js";
 import { type Cluster, withCluster } from "../support/cluster.js";
 import { GET, getMessage, PUT, putMessage, RawChannel, replyValue, STATUS } from "../support/grpc-call.js";
 import { finishCall, openCall, openSession } from "../support/http2-call.js";
@@ -21,10 +21,10 @@ test("nobody waits behind another's slow request", { timeout: 120_000 }, async (
     const follower = cluster.others(await cluster.awaitCoordinator())[0]?.index ?? 0;
     await cluster.client().put("huge", HUGE);
     await cluster.client().put("small", "value");
-    await t.test("behind a reader that stops reading one reply, or all", () => slowReader(cluster, follower));
-    await t.test("behind a request of 1 MiB that stops half way", () => halfRequest(cluster, follower));
-    await t.test("behind huge values on their way", () => hugeValues(cluster, follower));
-    await t.test("behind a request that waits for a coordinator", () => waitingRequest(cluster, follower));
+    await cluster.step(t, "behind a reader that stops reading one reply, or all", () => slowReader(cluster, follower));
+    await cluster.step(t, "behind a request of 1 MiB that stops half way", () => halfRequest(cluster, follower));
+    await cluster.step(t, "behind huge values on their way", () => hugeValues(cluster, follower));
+    await cluster.step(t, "behind a request that waits for a coordinator", () => waitingRequest(cluster, follower));
   });
 });
 
@@ -51,12 +51,10 @@ async function slowReader(cluster: Cluster, index: number): Promise<void> {
   await readsAndWrites(session);
   const other = await openSession(cluster.server(index).clientAddress);
   await readsAndWrites(other);
-  // Now a connection that is not read at all, with more replies due than any buffer between holds.
-  const silent = await openSession(cluster.server(index).clientAddress);
-  silent.socket.pause();
-  for (let n = 0; n < 40; n++) {
-    openCall(silent, GET).end(grpcMessage(getMessage("huge")));
-  }
+  // Now a connection that is not read at all, with windows for everything and more replies due than any buffer between holds.
+  const silent = await dial(cluster.server(index).clientAddress);
+  silent.pause();
+  silent.write(unreadRequests(40));
   await readsAndWrites(other);
   await readsAndWrites(session);
   assert.equal((await cluster.statusOf(index)).blocked, "");
@@ -70,6 +68,17 @@ async function slowReader(cluster: Cluster, index: number): Promise<void> {
   for (const one of [silent, session, other]) {
     one.destroy();
   }
+}
+
+/** The bytes of `count` requests for the huge value, and of windows that let all replies come at once. */
+function unreadRequests(count: number): Buffer {
+  const setting = Buffer.from([0, 4, 0x7f, 0xff, 0xff, 0xff]); // INITIAL_WINDOW_SIZE 2^31 - 1
+  const increment = Buffer.from([0x7f, 0xff, 0, 0]);
+  const calls = Array.from({ length: count }, (_, i) => [
+    frame("HEADERS", { flags: 0x4, stream: 2 * i + 1, payload: grpcHeaders(GET) }),
+    frame("DATA", { flags: 0x1, stream: 2 * i + 1, payload: grpcMessage(getMessage("huge")) }),
+  ]);
+  return Buffer.concat([PREFACE, frame("SETTINGS", { payload: setting }), frame("WINDOW_UPDATE", { payload: increment }), ...calls.flat()]);
 }
 
 async function halfRequest(cluster: Cluster, index: number): Promise<void> {

@@ -15,9 +15,9 @@ const WRITERS = 64;
 
 test("five servers: all killed at once, two down, three down", { timeout: 180_000 }, async (t) => {
   await withCluster({ size: 5 }, async (cluster) => {
-    await t.test("kill -9 of all five at once under load: every acknowledged write is there after the restart", () => allAtOnce(cluster));
-    await t.test("two of five down: work goes on", () => twoDown(cluster));
-    await t.test("three of five down: writes say what is missing, and resume when one returns", () => threeDown(cluster));
+    await cluster.step(t, "kill -9 of all five at once under load: every acknowledged write is there after the restart", allAtOnce);
+    await cluster.step(t, "two of five down: work goes on", twoDown);
+    await cluster.step(t, "three of five down: writes say what is missing, and resume when one returns", threeDown);
   });
 });
 

@@ -16,12 +16,12 @@ test("servers that cannot start say why", { timeout: 120_000 }, async (t) => {
   await withCluster({ size: 1 }, async (cluster) => {
     await cluster.client().put("kept", "1");
     const lone = await loneServer();
-    await t.test("a data directory in use", () => locked(cluster, lone));
-    await t.test("a data directory of another server", () => foreignServer(cluster, lone));
-    await t.test("a folder that holds something else", () => foreignFolder(cluster, lone));
-    await t.test("a file in place of the folder, and a folder that cannot be written", () => noFolder(cluster, lone));
-    await t.test("a client port and a Paxos port in use", () => portsInUse(cluster, lone));
-    await t.test("an address of another machine", () => otherMachine(cluster, lone));
+    await cluster.step(t, "a data directory in use", () => locked(cluster, lone));
+    await cluster.step(t, "a data directory of another server", () => foreignServer(cluster, lone));
+    await cluster.step(t, "a folder that holds something else", () => foreignFolder(cluster, lone));
+    await cluster.step(t, "a file in place of the folder, and a folder that cannot be written", () => noFolder(cluster, lone));
+    await cluster.step(t, "a client port and a Paxos port in use", () => portsInUse(cluster, lone));
+    await cluster.step(t, "an address of another machine", () => otherMachine(cluster, lone));
     assert.equal(await cluster.client().get("kept"), "1", "the running server was not disturbed");
   });
 });

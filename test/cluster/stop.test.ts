@@ -11,9 +11,9 @@ import { until } from "../support/wait.js";
 
 test("SIGTERM and a second signal", { timeout: 120_000 }, async (t) => {
   await withCluster({ size: 3, settings: { drain_ms: 60_000, request_timeout_ms: 60_000 } }, async (cluster) => {
-    await t.test("SIGTERM of the coordinator under load hands over and exits 0", () => gracefulStop(cluster));
-    await t.test("all three stop by SIGTERM and start again with what they held", () => stopAll(cluster));
-    await t.test("a second signal ends a server that still drains", () => secondSignal(cluster));
+    await cluster.step(t, "SIGTERM of the coordinator under load hands over and exits 0", gracefulStop);
+    await cluster.step(t, "all three stop by SIGTERM and start again with what they held", stopAll);
+    await cluster.step(t, "a second signal ends a server that still drains", secondSignal);
   });
 });
 

@@ -72,6 +72,11 @@ test("synod up and synod down, without a terminal", { timeout: 120_000 }, async 
     const wipe = await synod(["down", "--wipe", "--data-dir", dataDir], { cwd: folder });
     assert.equal(wipe.status, 0, wipe.stderr);
     assert.ok(!existsSync(dataDir) || readdirSync(dataDir).length === 0, "the data is gone");
+  } catch (error) {
+    for (const child of started) {
+      console.error(child.said());
+    }
+    throw error;
   } finally {
     client.close();
     await Promise.all(started.map((child) => endGracefully(child)));

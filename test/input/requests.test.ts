@@ -4,6 +4,10 @@
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { encodePeerFrame } from "../../src/adapters/peer-frame.js";
+import { address, clusterId, diskId, replicaId, slot } from "../../src/paxos/ids.js";
+import { type Header, type Hello, type Message, PEER_VERSION } from "../../src/paxos/message.js";
+import { encodeEnvelope } from "../../src/paxos/message-codec.js";
 import { converse, dial, field, frame, grpcHeaders, grpcMessage, opening, PREFACE } from "../support/byte-stream.js";
 import { Cluster } from "../support/cluster.js";
 import { DELETE, GET, getMessage, PUT, putMessage, RawChannel, STATUS } from "../support/grpc-call.js";
@@ -69,6 +73,25 @@ test(`wrong requests on my_addr: ${CALLS.length} rows`, { timeout: 60_000 }, asy
   channel.close();
 });
 
+const EXCHANGE = "/keyvaluestore.MultiPaxos/Exchange";
+const HEADER: Header = { clusterId: clusterId(7n), lineage: { number: 1, random: 7n }, epoch: 0, from: replicaId(1) };
+const HELLO: Hello = {
+  kind: "hello",
+  peerVersion: PEER_VERSION,
+  diskId: diskId("0123456789abcdef0123456789abcdef"),
+  boot: 1,
+  address: address("127.0.0.1:9"),
+  clientAddress: "127.0.0.1:10",
+  list: [address("127.0.0.1:9")],
+  decided: slot(0),
+  highestRound: 0,
+};
+
+/** The first frame of a peer's stream. */
+function peer(message: Message): Uint8Array {
+  return encodePeerFrame(encodeEnvelope(HEADER, message));
+}
+
 const PAXOS_CALLS: readonly Call[] = [
   ["a client's call of KeyValueStore", GET, getMessage("a"), "UNIMPLEMENTED", /KeyValueStore/],
   ["Status", STATUS, bytes(), "UNIMPLEMENTED", /Admin/],
@@ -89,16 +112,24 @@ const PAXOS_CALLS: readonly Call[] = [
   ],
   ["ElectCoordinator of no UTF-8", "/keyvaluestore.MultiPaxos/ElectCoordinator", bytes(0x12, 1, 0xff), "INVALID_ARGUMENT", /./],
   ["an unknown method", "/keyvaluestore.MultiPaxos/Conquer", bytes(), "UNIMPLEMENTED", /Conquer/],
-  ["garbage as the first frame of a peer", "/keyvaluestore.MultiPaxos/Exchange", bytes(1, 2, 3, 4), "INVALID_ARGUMENT", /./],
-  ["an empty frame of a peer", "/keyvaluestore.MultiPaxos/Exchange", bytes(), "INVALID_ARGUMENT", /./],
+  ["garbage as the first frame of a peer", EXCHANGE, bytes(1, 2, 3, 4), "FAILED_PRECONDITION", /begins with its payload/],
+  ["an empty frame of a peer", EXCHANGE, bytes(), "FAILED_PRECONDITION", /begins with its payload/],
+  ["a frame whose length lies", EXCHANGE, bytes(0x0a, 200, 1), "FAILED_PRECONDITION", /payload has another length/],
+  ["a frame whose payload is garbage", EXCHANGE, encodePeerFrame(bytes(0xde, 0xad, 0xbe, 0xef)), "FAILED_PRECONDITION", /./],
   [
-    "a frame whose payload is garbage",
-    "/keyvaluestore.MultiPaxos/Exchange",
-    bytes(0x0a, 4, 0xde, 0xad, 0xbe, 0xef),
-    "INVALID_ARGUMENT",
-    /./,
+    "a peer that does not begin with Hello",
+    EXCHANGE,
+    peer({ kind: "genesisAck", clusterId: HEADER.clusterId }),
+    "FAILED_PRECONDITION",
+    /Hello/,
   ],
-  ["a peer of protocol version 255", "/keyvaluestore.MultiPaxos/Exchange", bytes(0x0a, 2, 0xff, 0xff), "INVALID_ARGUMENT", /./],
+  [
+    "a peer of another protocol version",
+    EXCHANGE,
+    peer({ ...HELLO, peerVersion: 99 }),
+    "FAILED_PRECONDITION",
+    /version 99, this server speaks \d/,
+  ],
 ];
 
 test(`wrong requests on my_paxos: ${PAXOS_CALLS.length} rows`, { timeout: 60_000 }, async (t) => {
@@ -141,11 +172,11 @@ const data = (payload: Uint8Array, flags = 1): Buffer => frame("DATA", { flags, 
 /** What is sent, and how the connection ends: the frames in words. */
 const STREAMS: ReadonlyArray<readonly [name: string, sent: Uint8Array, answer: RegExp]> = [
   ["nothing", bytes(), /^(SETTINGS.*)?$/],
-  ["an HTTP/1.1 request", Buffer.from("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), /^(HTTP\/1\.1 \d{3}|.*GOAWAY PROTOCOL_ERROR|$)/],
+  ["an HTTP/1.1 request", Buffer.from("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), /^HTTP\/1\.1 505/],
   ["a TLS hello", bytes(0x16, 3, 1, 0, 5, 1, 0, 0, 1, 3), /^(SETTINGS.*GOAWAY PROTOCOL_ERROR.*)?$/],
   ["random bytes", Buffer.from("8f1e02c47b99d31055aa".repeat(20), "hex"), /^(SETTINGS.*GOAWAY PROTOCOL_ERROR.*)?$/],
   ["half of the preface", PREFACE.subarray(0, 10), /^(SETTINGS.*)?$/],
-  ["a preface with one wrong byte", Buffer.concat([PREFACE.subarray(0, 23), bytes(0x0b)]), /GOAWAY PROTOCOL_ERROR|^$/],
+  ["a preface with one wrong byte", Buffer.concat([PREFACE.subarray(0, 23), bytes(0x0b)]), /^HTTP\/1\.1 505/],
   [
     "the preface, and DATA before SETTINGS",
     Buffer.concat([PREFACE, data(bytes(1))]),
@@ -224,7 +255,7 @@ const STREAMS: ReadonlyArray<readonly [name: string, sent: Uint8Array, answer: R
     opening(Buffer.concat(Array.from({ length: 10_000 }, () => frame("PING", { payload: new Uint8Array(8) })))),
     /GOAWAY ENHANCE_YOUR_CALM|PING/,
   ],
-  ["10,000 streams opened and reset", opening(resets(10_000)), /GOAWAY ENHANCE_YOUR_CALM/],
+  ["10,000 streams opened and reset", opening(resets(10_000)), /GOAWAY ENHANCE_YOUR_CALM|HEADERS, RST_STREAM NO_ERROR$/],
   [
     "a header block that never ends",
     opening(headersFrame(request, 0), Buffer.concat(Array.from({ length: 200 }, () => frame("CONTINUATION", { stream: 1 })))),

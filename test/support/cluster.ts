@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { TestContext } from "node:test";
 import { type StatusResponse, SynodClient, type SynodClientOptions } from "../../src/client/index.js";
 import { freePorts } from "./processes.js";
 import { ServerProcess, type Settings } from "./server-process.js";
@@ -15,6 +16,8 @@ const HOST = "127.0.0.1";
 /** Of each server's log, at the end of a failed test. */
 const LOG_LINES_SHOWN = 40;
 const LOG_LINE_CHARS = 400;
+/** Of a line that says why a server died. */
+const FATAL_LINE_CHARS = 4000;
 
 export type ClusterOptions = {
   readonly size: number;
@@ -145,6 +148,22 @@ export class Cluster {
     return first;
   }
 
+  /** Runs `body` as a subtest that the following ones build on: where it fails, the whole test ends. */
+  async step(t: TestContext, name: string, body: (cluster: Cluster) => Promise<void>): Promise<void> {
+    let failure: unknown;
+    await t.test(name, async () => {
+      try {
+        await body(this);
+      } catch (error) {
+        failure = error;
+        throw error;
+      }
+    });
+    if (failure !== undefined) {
+      throw failure;
+    }
+  }
+
   /** Throws if a server ended that nobody ended. */
   assertNoCrash(): void {
     const crash = this.servers.map((server) => server.crash).find((text) => text !== null);
@@ -153,28 +172,35 @@ export class Cluster {
     }
   }
 
-  /** Prints the end of every server's log, for a test that failed. */
+  /** Prints the end of every server's log, for a test that failed; what killed a server comes whole. */
   showLogs(): void {
     for (const server of this.servers) {
-      const lines = server.log.trimEnd().split("\n").slice(-LOG_LINES_SHOWN);
-      const shown = lines.map((line) => `    ${line.slice(0, LOG_LINE_CHARS)}`).join("\n");
+      const lines = server.log.trimEnd().split("\n");
+      const fatal = lines.filter((line) => line.includes('"level":60')).map((line) => line.slice(0, FATAL_LINE_CHARS));
+      const told = lines.filter((line) => !line.includes('"code":"last-steps"')).slice(-LOG_LINES_SHOWN);
+      const shown = [...told.map((line) => line.slice(0, LOG_LINE_CHARS)), ...fatal].map((line) => `    ${line}`).join("\n");
       console.error(`server ${server.index} (${server.clientAddress}, ${server.paxosAddress}), the end of its log:\n${shown}`);
     }
   }
 
-  /** Ends every process and removes the folder. */
-  async close(): Promise<void> {
+  /** Ends every process and removes the folder, or names it. */
+  async close(keep = false): Promise<void> {
     for (const client of [this.observer, ...this.clients]) {
       client.close();
     }
     await Promise.all(this.servers.map((server) => server.kill()));
-    rmSync(this.folder, { recursive: true, force: true });
+    if (keep) {
+      console.error(`kept: ${this.folder}`);
+    } else {
+      rmSync(this.folder, { recursive: true, force: true });
+    }
   }
 }
 
-/** Runs `body` with a cluster of its own. */
+/** Runs `body` with a cluster of its own. With KEEP_FAILED=1 in the environment the folder of a failed test stays, and is named. */
 export async function withCluster(options: ClusterOptions, body: (cluster: Cluster) => Promise<void>): Promise<void> {
   const cluster = await Cluster.create(options);
+  let keep = false;
   try {
     if (options.starts !== false) {
       cluster.start();
@@ -184,8 +210,10 @@ export async function withCluster(options: ClusterOptions, body: (cluster: Clust
     cluster.assertNoCrash();
   } catch (error) {
     cluster.showLogs();
+    const { KEEP_FAILED } = process.env;
+    keep = KEEP_FAILED === "1";
     throw error;
   } finally {
-    await cluster.close();
+    await cluster.close(keep);
   }
 }
