@@ -8,7 +8,7 @@ import { NodeRandom } from "../adapters/node-random.js";
 import type { RunningServer, ServerConfig } from "../server/config.js";
 import type { Logger } from "../server/logger.js";
 import { openStorage, type Storage } from "../storage/storage.js";
-import type { StorageFailure } from "../storage/storage-failure.js";
+import { StorageFailure } from "../storage/storage-failure.js";
 import { assemble } from "./assemble.js";
 import { createLogger } from "./pino-logger.js";
 
@@ -37,6 +37,14 @@ export async function runServer(config: ServerConfig): Promise<RunningServer> {
     segmentBytes: Math.ceil(config.segmentBytes / SEGMENT_STEP_BYTES) * SEGMENT_STEP_BYTES,
     onFailure: (failure) => disk.onFailure(failure),
   });
+  const owner = ownerOf(storage);
+  if (owner !== null && owner !== config.paxosAddress) {
+    await storage.close();
+    throw new StorageFailure("foreign", `this is the data of server ${owner}, and this server is ${config.paxosAddress}`, {
+      path: config.dataDir,
+      remedy: `Give each server a data_dir of its own, or start this one with my_paxos:'${owner}'.`,
+    });
+  }
   const warnings = introduce(config, storage, log);
   return assemble({
     config,
@@ -51,6 +59,15 @@ export async function runServer(config: ServerConfig): Promise<RunningServer> {
       }
     },
   });
+}
+
+/**
+ * The Paxos address under which the cluster knows the replica on this disk; null for one that has no identity yet. Under
+ * another address it would vote in another's name, or be counted twice.
+ */
+function ownerOf({ durable }: Storage): string | null {
+  const roster = durable.trimmedConfiguration?.roster ?? [];
+  return roster.find(({ replica }) => replica === durable.replica)?.address ?? null;
 }
 
 /** Says on what the server stands; returns what `status` should repeat. */

@@ -70,9 +70,8 @@ async function foreignFolder(cluster: Cluster, lone: Lone): Promise<void> {
 async function noFolder(cluster: Cluster, lone: Lone): Promise<void> {
   const file = join(cluster.folder, "file");
   writeFileSync(file, "");
-  const text = await synod(["server", `${textFormat({ ...lone, data_dir: file })} replica:'${lone.my_paxos}'`]);
-  assert.ok(text.status === 1 || text.status === 6, `exit status ${text.status}: ${text.stderr}`);
-  assert.ok(text.stderr.includes(file), text.stderr);
+  const text = await refused({ ...lone, data_dir: file }, 74);
+  assert.ok(text.includes(file), text);
   if (process.getuid?.() !== 0) {
     const closed = join(cluster.folder, "closed");
     mkdirSync(closed);
