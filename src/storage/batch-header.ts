@@ -13,6 +13,7 @@ export const BATCH_HEADER_BYTES = 104;
 const MAGIC = 0x424e5953; // "SYNB" in the file
 const CRC_FROM = 8;
 const FLAG_STATE = 1;
+const FLAG_CONTINUED = 2;
 
 export type BatchHeader = {
   /** Random number of the segment: what a client stores can look like a header, but not like one of this segment. */
@@ -29,6 +30,8 @@ export type BatchHeader = {
   readonly records: number;
   /** The body holds more than promises, accepts, learned values and hints: it cannot be had again from other replicas. */
   readonly holdsState: boolean;
+  /** The mark behind the last batch of a segment: the next segment exists and has its header on disk. */
+  readonly continued: boolean;
   /** As they are once this batch is applied. */
   readonly promised: Ballot;
   readonly hardMs: number;
@@ -44,7 +47,7 @@ export function encodeBatchHeader(bytes: Uint8Array, header: BatchHeader): void 
   const view = viewOf(bytes);
   view.setUint32(0, MAGIC, true);
   view.setUint32(8, header.salt, true);
-  view.setUint32(12, header.holdsState ? FLAG_STATE : 0, true);
+  view.setUint32(12, (header.holdsState ? FLAG_STATE : 0) | (header.continued ? FLAG_CONTINUED : 0), true);
   setU64(view, 16, header.generation);
   setU64(view, 24, header.lsn);
   setU64(view, 32, header.previousEnd);
@@ -84,6 +87,7 @@ export function decodeBatchHeader(bytes: Uint8Array): BatchHeader | null {
     bodyCrc: view.getUint32(44, true),
     records: view.getUint32(48, true),
     holdsState: (view.getUint32(12, true) & FLAG_STATE) !== 0,
+    continued: (view.getUint32(12, true) & FLAG_CONTINUED) !== 0,
     promised: ballot(getU64(view, 56), getU64(view, 64)),
     hardMs: getU64(view, 72),
     first: slot(getU64(view, 80)),

@@ -15,7 +15,10 @@ import { type BatchSummary, emptySummary, summarize } from "./live-tail.js";
 const INITIAL_BYTES = 64 * 1024;
 
 /** What the log knows of a batch besides its records; `promised` before it. */
-export type BatchPlace = Pick<BatchHeader, "salt" | "generation" | "lsn" | "previousEnd" | "promised" | "hardMs" | "oldestLive">;
+export type BatchPlace = Pick<
+  BatchHeader,
+  "salt" | "generation" | "lsn" | "previousEnd" | "promised" | "hardMs" | "oldestLive" | "continued"
+>;
 
 export class CommitBuffer {
   private writer = new ByteWriter(INITIAL_BYTES);

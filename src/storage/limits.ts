@@ -9,7 +9,7 @@ export const FORMAT_VERSION = 1;
 export const BLOCK_BYTES = 4 * KIB;
 
 /** A segment holds at least a header and a few batches. */
-export const SEGMENT_BYTES_MIN = 16 * KIB;
+export const SEGMENT_BYTES_MIN = 32 * KIB;
 export const SEGMENT_BYTES_MAX = 1024 * MIB;
 export const SEGMENT_BYTES_DEFAULT = 16 * MIB;
 

@@ -25,11 +25,21 @@ export type RecoveredLog = {
   readonly dead: readonly SegmentFile[];
   readonly generation: number;
   readonly lastLsn: number;
-  /** What the next segment begun must state of the newest one. */
-  readonly end: number;
+  /** The newest segment: where the next one goes on. */
+  readonly newest: SegmentEnd;
   readonly oldestLive: number;
   /** The last thing written, the only one whose sync may not have returned. */
   readonly lastItem: { readonly path: string; readonly position: number; readonly bytes: number };
+};
+
+/** Where a segment's content ends, and what an item behind it must carry. `previousEnd` is `position` without padding. */
+export type SegmentEnd = {
+  readonly path: string;
+  readonly bytes: number;
+  readonly generation: number;
+  readonly salt: number;
+  readonly position: number;
+  readonly previousEnd: number;
 };
 
 type Opened = { readonly file: File; readonly at: SegmentFile; readonly header: SegmentHeader | null };
@@ -71,6 +81,9 @@ async function recoverFrom(opened: readonly Opened[], directory: string): Promis
   refuseShort(newest);
   const newestScan = await scanSegment(newest.file, newest.header, null);
   refuseDamage(newest, newestScan);
+  if (newestScan.continued) {
+    throw corrupt(newest.at.path, `goes on in a segment of generation ${newest.header.generation + 1}, which is gone or damaged`);
+  }
   const chain = chainOf(segments, newestScan.oldestLive, directory);
   const durable = await replayChain(chain, newestScan);
   return {
@@ -79,7 +92,14 @@ async function recoverFrom(opened: readonly Opened[], directory: string): Promis
     dead: opened.filter((one) => !chain.some((live) => live === one)).map(({ at }) => at),
     generation: newest.header.generation,
     lastLsn: newestScan.lastLsn,
-    end: newestScan.end,
+    newest: {
+      path: newest.at.path,
+      bytes: newest.at.bytes,
+      generation: newest.header.generation,
+      salt: newest.header.salt,
+      position: newestScan.end,
+      previousEnd: newestScan.previousEnd,
+    },
     oldestLive: newestScan.oldestLive,
     lastItem: { path: newest.at.path, position: newestScan.lastItem, bytes: newestScan.end - newestScan.lastItem },
   };

@@ -62,8 +62,11 @@ export class SegmentPool {
       await this.background;
       this.urgent = false;
     }
-    const file = (bytes <= segmentBytes ? this.spares.pop() : undefined) ?? (await this.create(Math.max(bytes, segmentBytes)));
-    return { ...file, file: await fileSystem.open(file.path, { mode: "update", durable: true }) };
+    const taken = (bytes <= segmentBytes ? this.spares.pop() : undefined) ?? (await this.create(Math.max(bytes, segmentBytes)));
+    const file = await fileSystem.open(taken.path, { mode: "update", durable: true });
+    // A spare may be one that an earlier life was filling when it died.
+    await file.sync();
+    return { ...taken, file };
   }
 
   /** Takes back a file that holds nothing needed any more: kept as a spare, or removed in the background. */

@@ -25,6 +25,10 @@ export type SegmentScan = {
   readonly lastLsn: number;
   /** As the last batch or seal states it, else as the segment header does. */
   readonly oldestLive: number;
+  /** Where the last item ends, without padding. */
+  readonly previousEnd: number;
+  /** The newest segment only: it ends with the mark of a later segment. */
+  readonly continued: boolean;
   /** Where the last batch, seal or the segment header begins: the only part whose sync may not have returned. */
   readonly lastItem: number;
   /** Empty, or what stands between us and the valid data behind it. */
@@ -70,12 +74,17 @@ export async function scanSegment(file: File, segment: SegmentHeader, known: Kno
     oldestLive: segment.oldestLive,
     lastItem: 0,
   };
+  let continued = false;
   while (known === null || cursor.position < known.end) {
     const header = decodeBatchHeader(await reader.view(cursor.position, BATCH_HEADER_BYTES));
     if (header === null || !follows(header, segment, cursor)) {
       if (known !== null || (await hasLaterData(reader, segment, cursor.position, cursor.lsn))) {
         damage.push({ position: cursor.position, header: null });
       }
+      break;
+    }
+    if (header.continued && known === null) {
+      continued = true;
       break;
     }
     const body = await readBody(reader, cursor.position, header);
@@ -92,7 +101,8 @@ export async function scanSegment(file: File, segment: SegmentHeader, known: Kno
   if (known !== null && damage.length === 0 && (cursor.position !== known.end || cursor.lsn !== known.lastLsn + 1)) {
     damage.push({ position: cursor.position, header: null });
   }
-  return { batches, end: cursor.position, lastLsn: cursor.lsn - 1, oldestLive: cursor.oldestLive, lastItem: cursor.lastItem, damage };
+  const { position, previousEnd, lsn, oldestLive, lastItem } = cursor;
+  return { batches, end: position, previousEnd, lastLsn: lsn - 1, oldestLive, lastItem, continued, damage };
 }
 
 /** The greatest generation that any intact batch header in `file` names; 0 where there is none. For a file whose own header says nothing. */

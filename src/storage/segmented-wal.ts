@@ -7,7 +7,7 @@ import { assert, present } from "../base/assert.js";
 import type { SnapshotMeta } from "../paxos/message.js";
 import { applyRecord, type Durable, type WalRecord } from "../paxos/record.js";
 import type { Clock, TimerHandle } from "../ports/clock.js";
-import type { File } from "../ports/file.js";
+import type { File, FileSystem } from "../ports/file.js";
 import type { Random } from "../ports/random.js";
 import type { Wal } from "../ports/wal.js";
 import { alignUp, viewOf } from "./block.js";
@@ -15,12 +15,16 @@ import { CommitBuffer } from "./commit-buffer.js";
 import { writeAt } from "./layout.js";
 import { BLOCK_BYTES, COMMIT_BYTES_MAX, SEAL_IDLE_MS } from "./limits.js";
 import { liveTail } from "./live-tail.js";
-import type { SegmentFile } from "./recovery.js";
+import type { SegmentEnd, SegmentFile } from "./recovery.js";
 import { encodeSegmentHeader } from "./segment-header.js";
 import type { SegmentPool } from "./segment-pool.js";
 import { failureOf, type StorageFailure } from "./storage-failure.js";
 
+/** Behind every batch there is room for a seal and for the mark that the log goes on elsewhere. */
+const RESERVED_BYTES = 2 * BLOCK_BYTES;
+
 export type SegmentedWalOptions = {
+  readonly fileSystem: FileSystem;
   readonly clock: Clock;
   readonly random: Random;
   readonly pool: SegmentPool;
@@ -31,11 +35,11 @@ export type SegmentedWalOptions = {
   readonly onSnapshotNamed: (meta: SnapshotMeta) => void;
 };
 
-/** Where a recovered log stands; of an empty one, zeros and no segments. */
+/** Where a recovered log stands; of an empty one, zeros, null and no segments. */
 export type WalPosition = {
   readonly generation: number;
   readonly lastLsn: number;
-  readonly end: number;
+  readonly newest: SegmentEnd | null;
   readonly oldestLive: number;
   readonly live: ReadonlyArray<SegmentFile & { readonly generation: number }>;
 };
@@ -61,7 +65,7 @@ export class SegmentedWal implements Wal {
   private lsn: number;
   /** What the newest item on disk says is the oldest segment needed. */
   private statedOldest: number;
-  private recoveredEnd: number;
+  private readonly recovered: SegmentEnd | null;
   private flying: Commit | null = null;
   /** A batch, a seal or a new segment is being written. */
   private writing = false;
@@ -77,7 +81,7 @@ export class SegmentedWal implements Wal {
     this.state = options.state;
     this.generation = position.generation;
     this.lsn = position.lastLsn + 1;
-    this.recoveredEnd = position.end;
+    this.recovered = position.newest;
     this.statedOldest = position.oldestLive;
     this.live = position.live.map((segment) => ({ ...segment, maxSlot: Number.POSITIVE_INFINITY }));
   }
@@ -186,21 +190,21 @@ export class SegmentedWal implements Wal {
     }
   }
 
-  /** Begins a segment whose header tells `base`, with room for a batch of `batchBytes` and a seal. */
+  /** Begins a segment whose header tells `base`, with room for a batch of `batchBytes`, a seal and a mark. */
   private async beginSegment(base: Durable, batchBytes: number): Promise<void> {
     const fields = {
       generation: this.generation + 1,
       salt: viewOf(this.options.random.bytes(4)).getUint32(0, true),
       firstLsn: this.lsn,
-      previousEnd: this.current?.position ?? this.recoveredEnd,
+      previousEnd: (this.current ?? this.recovered)?.position ?? 0,
       // Not what is needed now, but what the log on disk has said: the copies may not be complete.
       oldestLive: this.statedOldest === 0 ? this.generation + 1 : this.statedOldest,
       base,
     };
     const headerBytes = encodeSegmentHeader({ ...fields, segmentBytes: 0 }).length;
-    const { file, ...taken } = await this.options.pool.take(headerBytes + batchBytes + BLOCK_BYTES);
+    const { file, ...taken } = await this.options.pool.take(headerBytes + batchBytes + RESERVED_BYTES);
     await writeAt(file, 0, encodeSegmentHeader({ ...fields, segmentBytes: taken.bytes }));
-    await this.current?.file.close();
+    await this.markContinued();
     this.generation = fields.generation;
     this.statedOldest = fields.oldestLive;
     const place = { generation: fields.generation, salt: fields.salt, position: headerBytes, previousEnd: headerBytes };
@@ -209,10 +213,29 @@ export class SegmentedWal implements Wal {
     this.options.pool.prepare();
   }
 
-  /** Whether the batch in the buffer and a seal behind it go into the current segment. */
+  /**
+   * Says at the end of the segment before that there is another one, before anything is acknowledged there: if the newest
+   * file is lost as a whole, nobody takes the one before for the newest.
+   */
+  private async markContinued(): Promise<void> {
+    const before = this.current ?? this.recovered;
+    if (before === null || before.position + BLOCK_BYTES > before.bytes) {
+      return;
+    }
+    const { salt, generation, previousEnd } = before;
+    const { promised, hardMs } = this.state;
+    const mark = new CommitBuffer();
+    mark.start([]);
+    const place = { salt, generation, lsn: this.lsn, previousEnd, promised, hardMs, oldestLive: this.statedOldest, continued: true };
+    const file = this.current?.file ?? (await this.options.fileSystem.open(before.path, { mode: "update", durable: true }));
+    await writeAt(file, before.position, mark.finish(place));
+    await file.close();
+  }
+
+  /** Whether the batch in the buffer goes into the current segment, with a seal and a mark behind it. */
   private fits(): boolean {
     const { position, bytes } = this.segment();
-    return position + this.buffer.paddedBytes + BLOCK_BYTES <= bytes;
+    return position + this.buffer.paddedBytes + RESERVED_BYTES <= bytes;
   }
 
   private segment(): CurrentSegment {
@@ -229,7 +252,7 @@ export class SegmentedWal implements Wal {
     assert(buffer.contentBytes <= COMMIT_BYTES_MAX, "a commit stays below COMMIT_BYTES_MAX");
     const end = position + buffer.contentBytes;
     const { lastSlot } = buffer;
-    const bytes = buffer.finish({ salt, generation, lsn, previousEnd, promised, hardMs, oldestLive });
+    const bytes = buffer.finish({ salt, generation, lsn, previousEnd, promised, hardMs, oldestLive, continued: false });
     assert(position + bytes.length <= segment.bytes, "a batch ends inside its segment");
     segment.file.write(position, bytes, (error) => {
       if (error === null) {

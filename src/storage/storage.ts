@@ -38,7 +38,7 @@ export type StorageOptions = {
   readonly random: Random;
   /** Made where it is missing. An absolute path keeps messages clear. */
   readonly directory: string;
-  /** Size of a segment of the log: a multiple of 4,096 from 16 KiB to 1 GiB, default 16 MiB. */
+  /** Size of a segment of the log: a multiple of 4,096 from 32 KiB to 1 GiB, default 16 MiB. */
   readonly segmentBytes?: number;
   /** Bytes kept aside for a full disk; default one segment, 0 for none. */
   readonly ballastBytes?: number;
@@ -115,6 +115,8 @@ type Beginning = {
 
 async function openLocked(settings: Settings, lock: DirectoryLock): Promise<Storage> {
   const { fileSystem, directory } = settings;
+  // A name that a killed process made and never synced is seen now, and must not vanish under what we build on it.
+  await fileSystem.syncDirectory(directory);
   const inventory = await takeInventory(fileSystem, directory);
   const found = inventory.kind === "ours" ? await recover(settings, inventory) : await clearLeftovers(settings, inventory);
   applyRecord(found.state, { kind: "boot", diskId: found.state.diskId, boot: found.state.boot + 1 });
@@ -128,7 +130,7 @@ async function openLocked(settings: Settings, lock: DirectoryLock): Promise<Stor
       onFailure: parts.fail,
       onSnapshotNamed: (meta) => snapshots.onNamed(meta),
     },
-    found.log ?? { generation: 0, lastLsn: 0, end: 0, oldestLive: 0, live: [] },
+    found.log ?? { generation: 0, lastLsn: 0, newest: null, oldestLive: 0, live: [] },
   );
   parts.stopWith(() => wal.stop());
   await wal.begin(firstBatches(found.state, Math.min(TAIL_BATCH_BYTES, settings.segmentBytes / 4)));
@@ -225,7 +227,9 @@ async function makeParts(settings: Settings, { log, snapshot }: Beginning, inven
   const hasBallast = inventory.kind === "ours" && inventory.ballast;
   const onSpace = (): void => pool.prepare();
   const space = new SpaceKeeper({ ...settings, onFailure: fail, onSpace }, await fileSystem.freeBytes(directory), hasBallast);
-  const pool: SegmentPool = new SegmentPool({ ...settings, space, onFailure: fail }, Math.max(0, ...inventory.segments));
+  // A creation that was interrupted has been cleared away: its numbers are free.
+  const lastNumber = inventory.kind === "ours" ? Math.max(0, ...inventory.segments) : 0;
+  const pool: SegmentPool = new SegmentPool({ ...settings, space, onFailure: fail }, lastNumber);
   for (const file of log?.dead ?? []) {
     pool.release(file);
   }

@@ -21,7 +21,7 @@ import type { MemoryDisk } from "./memory-disk.js";
 import { type FaultPlan, MemoryFileSystem } from "./memory-file-system.js";
 
 export const DIRECTORY = "/data";
-export const SMALL_SEGMENT = 16 * 1024;
+export const SMALL_SEGMENT = 32 * 1024;
 
 export type World = {
   readonly storage: Storage;
