@@ -45,6 +45,11 @@ export async function runServer(config: ServerConfig): Promise<RunningServer> {
       remedy: `Give each server a data_dir of its own, or start this one with my_paxos:'${owner}'.`,
     });
   }
+  const foreign = foreignOwner(config, storage);
+  if (foreign !== null) {
+    await storage.close();
+    throw foreign;
+  }
   const warnings = introduce(config, storage, log);
   return assemble({
     config,
@@ -68,6 +73,18 @@ export async function runServer(config: ServerConfig): Promise<RunningServer> {
 function ownerOf({ durable }: Storage): string | null {
   const roster = durable.trimmedConfiguration?.roster ?? [];
   return roster.find(({ replica }) => replica === durable.replica)?.address ?? null;
+}
+
+/** The refusal of a directory that belongs to another server of a cluster, or null: two servers must never speak under one identity. */
+function foreignOwner({ paxosAddress, dataDir }: ServerConfig, { durable }: Storage): StorageFailure | null {
+  const own = durable.trimmedConfiguration?.roster.find(({ replica }) => replica === durable.replica);
+  if (own === undefined || own.address === paxosAddress) {
+    return null;
+  }
+  return new StorageFailure("foreign", `this directory belongs to the server ${own.address}, not to ${paxosAddress}`, {
+    path: dataDir,
+    remedy: `Start it with my_paxos '${own.address}', or give this server a data_dir of its own.`,
+  });
 }
 
 /** Says on what the server stands; returns what `status` should repeat. */

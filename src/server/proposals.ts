@@ -4,7 +4,6 @@
  * same commit. Where another coordinates, the commands of a turn go there as one Forward. When that changes, everything
  * unanswered is asked again under the same numbers: nothing waits longer than the take-over, nothing is applied twice.
  */
-import { toHex } from "../base/bytes.js";
 import { BatchBuilder, BatchCursor } from "../kv/batch.js";
 import { type Command, encodeCommand } from "../kv/command.js";
 import { NO_SESSION, type SessionId } from "../kv/model.js";
@@ -255,9 +254,4 @@ export class Proposals implements ReplySink {
       options.send(coordinator, { kind: "forward", id, payload: builder.finish() });
     }
   }
-}
-
-/** 64 bits from unpredictable bytes. */
-export function nonceOf(bytes: Uint8Array): bigint {
-  return BigInt(`0x${toHex(bytes.subarray(0, 8))}`);
 }

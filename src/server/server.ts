@@ -9,14 +9,12 @@ import { encodeCommand, encodePlainPut } from "../kv/command.js";
 import type { KvStore, Restore } from "../kv/kv-store.js";
 import { BATCH_PAYLOAD_MAX } from "../paxos/batch.js";
 import { type Address, address as addressOf, type Slot } from "../paxos/ids.js";
-import type { Header, Message } from "../paxos/message.js";
 import type { Durable } from "../paxos/record.js";
 import {
   CHECKPOINT_SLOTS,
   canPropose,
   createReplica,
   headerOf,
-  isKnownPeer,
   type ReplicaState,
   type ReplicaStatus,
   statusOf,
@@ -30,13 +28,17 @@ import { StorageFailure } from "../storage/storage-failure.js";
 import { Applier } from "./applier.js";
 import { Arena } from "./arena.js";
 import type { ServerConfig } from "./config.js";
+import { drawNonce, drawSeed } from "./draws.js";
 import { EventRing } from "./event-ring.js";
 import { EXIT_STATUS } from "./exit-status.js";
+import { whatIsMissing } from "./explain.js";
 import { FailRate } from "./fail-rate.js";
 import { Housekeeping } from "./housekeeping.js";
+import { Intake } from "./intake.js";
 import type { Logger } from "./logger.js";
 import { Maintenance } from "./maintenance.js";
-import { nonceOf, Proposals } from "./proposals.js";
+import { Notices } from "./notices.js";
+import { Proposals } from "./proposals.js";
 import { Pulse } from "./pulse.js";
 import { Reads, type ReadWaiter } from "./reads.js";
 import { ReplicaDriver, type ServerEffect } from "./replica-driver.js";
@@ -44,12 +46,11 @@ import { Snapshots } from "./snapshots.js";
 import type { ServerStatus } from "./status.js";
 import type { ServerStorage } from "./storage-port.js";
 import { StoreError } from "./store-error.js";
+import { until } from "./waiting.js";
 import type { WriteWaiter } from "./writes.js";
 
 /** How long a graceful stop waits for the hand-over; PROTOCOL §2.5 gives the window one second. */
 const HANDOVER_MS = 1500;
-/** How often a graceful stop looks whether all is done. */
-const STOP_LOOK_MS = 5;
 
 /** The largest command: a batch of it alone is within what a batch and a Forward may be. */
 export const COMMAND_BYTES_MAX = BATCH_PAYLOAD_MAX - 1024;
@@ -84,13 +85,14 @@ export class Server {
   private readonly housekeeping: Housekeeping;
   private readonly maintenance: Maintenance;
   private readonly snapshots: Snapshots;
-  private readonly failRate: FailRate;
+  private readonly intake: Intake;
   private readonly pulse: Pulse;
   private readonly ring = new EventRing();
   private readonly arena = new Arena();
   private readonly allocate = (length: number): Uint8Array => this.arena.take(length);
   private readonly startedAt: number;
   private phase: "starting" | "running" | "stopping" | "ended" = "starting";
+  private readonly notices: Notices;
   private spaceLow = false;
   private onHandoverDone: (() => void) | null = null;
 
@@ -102,7 +104,7 @@ export class Server {
       address: addressOf(config.paxosAddress),
       clientAddress: config.clientAddress,
       list: config.replicas.map(addressOf),
-      seed: seedOf(random),
+      seed: drawSeed(random),
       pingMs: config.pingMs,
       grantMs: config.grantMs,
       suspectMs: config.suspectMs,
@@ -111,15 +113,22 @@ export class Server {
       keepSlots: config.keepSlots,
       keepBytes: config.keepBytes,
     });
-    this.failRate = new FailRate(config.failRate, seedPrng(seedOf(random)));
+    this.notices = new Notices({ log: options.log, blocked: () => this.replicaStatus().blocked });
     this.driver = this.makeDriver();
     this.proposals = this.makeProposals();
+    this.intake = new Intake({
+      replica: this.replica,
+      failRate: new FailRate(config.failRate, seedPrng(drawSeed(random))),
+      proposals: this.proposals,
+      deliver: (event) => this.driver.deliver(event),
+      send: (to, message) => options.network.send([to], headerOf(this.replica), message),
+    });
     this.reads = new Reads({
       begin: (id) => this.driver.deliver({ kind: "read", id }),
       cancel: (id) => this.driver.deliver({ kind: "readCancel", id }),
       applied: () => this.applier.applied,
       wantTurn: () => this.driver.wantTurn(),
-      explain: () => this.whatIsMissing(),
+      explain: () => whatIsMissing(this.replicaStatus()),
     });
     this.applier = new Applier({
       store: options.store,
@@ -156,7 +165,7 @@ export class Server {
           this.proposals.onConnected(peer);
         }),
       onGone: (peer) => this.guard(() => this.driver.deliver({ kind: "peerGone", address: peer })),
-      onMessage: (peer, header, message) => this.guard(() => this.onMessage(peer, header, message)),
+      onMessage: (peer, header, message) => this.guard(() => this.intake.receive(peer, header, message)),
       onRefused: (peer, reason) =>
         this.options.log.log("warn", "peer-refused", `The stream with ${peer ?? "an unknown server"} ended: ${reason}`),
     });
@@ -235,7 +244,7 @@ export class Server {
       diskBytes: storage.diskBytes(),
       uptimeMs: Math.floor((this.options.clock.nowMicros() - this.startedAt) / MICROS_A_MILLI),
       blocked: replica.blocked,
-      warnings: [...config.warnings, ...storage.warnings],
+      warnings: [...config.warnings, ...storage.warnings, ...this.notices.warnings],
     };
   }
 
@@ -322,25 +331,6 @@ export class Server {
     return new StoreError("unavailable", "not-applied", `This server is ${this.phase === "starting" ? "starting" : "stopping"}.`);
   }
 
-  private onMessage(peer: Address, header: Header, message: Message): void {
-    if (message.kind === "forward" || message.kind === "forwardReply") {
-      if (isKnownPeer(this.replica, header, peer)) {
-        if (message.kind === "forward") {
-          this.proposals.onForward(peer, message);
-        } else {
-          this.proposals.onForwardReply(peer, message);
-        }
-      }
-      return;
-    }
-    const verdict = this.failRate.judge(message);
-    if (verdict === "deliver") {
-      this.driver.deliver({ kind: "receive", address: peer, header, message });
-    } else if (verdict !== "ignore") {
-      this.options.network.send([peer], headerOf(this.replica), verdict);
-    }
-  }
-
   private onTick(): void {
     const now = this.options.clock.nowMicros();
     const low = this.options.storage.spaceLow();
@@ -352,8 +342,9 @@ export class Server {
     }
     this.driver.deliver({ kind: "tick" });
     this.reads.expire(now);
-    this.proposals.writes.expire(now, () => `The write was not confirmed in time: ${this.whatIsMissing()}`);
+    this.proposals.writes.expire(now, () => `The write was not confirmed in time: ${whatIsMissing(this.replicaStatus())}`);
     this.proposals.tick(now);
+    this.notices.tick(now);
     this.housekeeping.tick(now);
   }
 
@@ -384,6 +375,7 @@ export class Server {
         return; // its record, which was persisted before, is what frees the log
       case "notice":
         this.options.log.log(effect.level, effect.code, effect.text);
+        this.notices.add(effect);
         return;
       case "halt":
         this.options.log.log("fatal", "halted", effect.text);
@@ -410,21 +402,6 @@ export class Server {
     this.snapshots.onApplied(slot, bytes);
   }
 
-  /** Why requests wait, in a sentence for a client. */
-  private whatIsMissing(): string {
-    const status = this.replicaStatus();
-    if (status.blocked !== null) {
-      return status.blocked;
-    }
-    if (status.coordinator === null) {
-      const silent = status.voters.filter(({ live }) => !live).map(({ address }) => address);
-      return `No server coordinates yet${silent.length > 0 ? `; ${silent.join(", ")} do not answer` : ""}.`;
-    }
-    return status.coordinator === this.replica.options.address
-      ? "Too few voters have answered this server, which coordinates."
-      : `The coordinator ${status.coordinator} has not answered.`;
-  }
-
   private async handOver(): Promise<void> {
     let done = false;
     this.onHandoverDone = () => {
@@ -434,15 +411,8 @@ export class Server {
     await this.until(() => done || !this.proposals.coordinates, HANDOVER_MS);
   }
 
-  /** Resolves once `reached`, after `withinMs` at the latest. */
-  private async until(reached: () => boolean, withinMs: number): Promise<void> {
-    const { clock } = this.options;
-    const end = clock.nowMicros() + withinMs * MICROS_A_MILLI;
-    while (!reached() && clock.nowMicros() < end && this.phase !== "ended") {
-      await new Promise<void>((resolve) => {
-        clock.after(STOP_LOOK_MS, resolve);
-      });
-    }
+  private until(reached: () => boolean, withinMs: number): Promise<void> {
+    return until(this.options.clock, () => reached() || this.phase === "ended", withinMs);
   }
 
   private makeDriver(): ReplicaDriver {
@@ -472,7 +442,7 @@ export class Server {
       propose: (batch) => this.driver.deliver({ kind: "propose", batch }),
       send: (to, message) => network.send([to], headerOf(this.replica), message),
       wantTurn: () => this.driver.wantTurn(),
-      nonce: () => nonceOf(random.bytes(8)),
+      nonce: () => drawNonce(random),
       onMalformed: (from, error) => log.log("error", "malformed-forward", `${from} sent a request that cannot be read: ${String(error)}`),
     });
   }
@@ -495,9 +465,4 @@ export class Server {
       fatal: (error) => this.fatal(error),
     });
   }
-}
-
-function seedOf(random: Random): number {
-  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = random.bytes(6);
-  return ((a * 256 + b) * 256 + c) * 0x100_0000 + (d * 256 + e) * 256 + f;
 }

@@ -1,0 +1,32 @@
+/** What is kept for `status`, and when a line says that the server is blocked. */
+import { deepEqual, equal } from "node:assert/strict";
+import { test } from "node:test";
+import { Notices, WARNINGS_MAX } from "./notices.js";
+
+test("each new reason to be blocked is logged once, and its end", () => {
+  const lines: string[] = [];
+  let blocked: string | null = null;
+  const notices = new Notices({ log: { log: (level, code, text) => lines.push(`${level} ${code} ${text}`) }, blocked: () => blocked });
+  notices.tick(0);
+  blocked = "waiting for a.";
+  notices.tick(100_000);
+  deepEqual(lines, []);
+  notices.tick(600_000);
+  notices.tick(1_200_000);
+  blocked = null;
+  notices.tick(1_800_000);
+  deepEqual(lines, ["warn blocked waiting for a.", "info unblocked A quorum answers: requests are served."]);
+});
+
+test("warnings are kept once each, and no more than the limit", () => {
+  const notices = new Notices({ log: { log: () => {} }, blocked: () => null });
+  notices.add({ level: "info", text: "fine" });
+  notices.add({ level: "warn", text: "list differs" });
+  notices.add({ level: "warn", text: "list differs" });
+  deepEqual(notices.warnings, ["list differs"]);
+  for (let i = 0; i < WARNINGS_MAX; i++) {
+    notices.add({ level: "error", text: `w${i}` });
+  }
+  equal(notices.warnings.length, WARNINGS_MAX);
+  equal(notices.warnings[0], "w0");
+});

@@ -1,0 +1,54 @@
+/** What a person should know beyond single log lines: the replica's warnings, kept for `status`, and why nothing can be decided, logged whenever it changes. */
+import type { Micros } from "../paxos/ids.js";
+import type { Logger } from "./logger.js";
+
+/** Warnings kept for `status`; the oldest go first. */
+export const WARNINGS_MAX = 16;
+/** How often it is looked whether something blocks. */
+const LOOK_EVERY_MS = 500;
+const MICROS_A_MILLI = 1000;
+
+export type NoticesOptions = {
+  readonly log: Logger;
+  /** Why nothing can be decided now, in a sentence; null when nothing stands in the way. */
+  readonly blocked: () => string | null;
+};
+
+export class Notices {
+  private readonly options: NoticesOptions;
+  private kept: readonly string[] = [];
+  private said: string | null = null;
+  private nextLook: Micros = 0;
+
+  constructor(options: NoticesOptions) {
+    this.options = options;
+  }
+
+  get warnings(): readonly string[] {
+    return this.kept;
+  }
+
+  /** Something the replica gave notice of; what is no mere information is kept. */
+  add({ level, text }: { readonly level: "info" | "warn" | "error"; readonly text: string }): void {
+    if (level !== "info") {
+      this.kept = [...this.kept.filter((other) => other !== text), text].slice(-WARNINGS_MAX);
+    }
+  }
+
+  tick(now: Micros): void {
+    if (now < this.nextLook) {
+      return;
+    }
+    this.nextLook = now + LOOK_EVERY_MS * MICROS_A_MILLI;
+    const blocked = this.options.blocked();
+    if (blocked === this.said) {
+      return;
+    }
+    this.said = blocked;
+    if (blocked === null) {
+      this.options.log.log("info", "unblocked", "A quorum answers: requests are served.");
+    } else {
+      this.options.log.log("warn", "blocked", blocked);
+    }
+  }
+}

@@ -1,0 +1,16 @@
+/** Waiting for a condition outside the hot path: a stop, an election that a person asked for. */
+import type { Clock } from "../ports/clock.js";
+
+/** How often the condition is looked at. */
+const LOOK_MS = 5;
+const MICROS_A_MILLI = 1000;
+
+/** Resolves once `reached` holds, after `withinMs` at the latest. */
+export async function until(clock: Clock, reached: () => boolean, withinMs: number): Promise<void> {
+  const end = clock.nowMicros() + withinMs * MICROS_A_MILLI;
+  while (!reached() && clock.nowMicros() < end) {
+    await new Promise<void>((resolve) => {
+      clock.after(LOOK_MS, resolve);
+    });
+  }
+}
