@@ -54,10 +54,10 @@ export function toCliError(error: unknown): CliError {
     return error;
   }
   if (error instanceof StoreError) {
-    const unknown =
-      error.outcome === "unknown" && error.code !== "invalid-argument" ? "; it is not known whether the request took effect" : "";
-    const hint = storeHint(error);
-    return new CliError(error.message, { exitCode: storeExitCode(error), cause: error, hint: `${hint}${unknown}` });
+    // Where a server answered, its own sentence says this already.
+    const isSilent = error.code === "connection" || error.code === "timeout" || error.code === "cancelled";
+    const doubt = isSilent && error.outcome === "unknown" ? "; the write may have been applied, or may still be" : "";
+    return new CliError(`${error.message}${doubt}`, { exitCode: storeExitCode(error), cause: error, hint: storeHint(error) });
   }
   return new CliError(error instanceof Error ? error.message : String(error), { exitCode: EXIT.error, cause: error });
 }

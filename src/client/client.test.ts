@@ -161,7 +161,7 @@ test("a silent server: a write times out as unknown; a read leaves time for the 
   good.store.set("a", "1");
   const error = await failure(client([silent.endpoint, good.endpoint], 100).put("a", "2"));
   assert.deepEqual([error.code, error.outcome], ["timeout", "unknown"]);
-  assert.equal(await client([silent.endpoint, good.endpoint], 400).get("a"), "1");
+  assert.equal(await client([silent.endpoint, good.endpoint], 2000).get("a"), "1");
 });
 
 test("a port that accepts and never speaks is given up after the dial timeout", async () => {
@@ -173,7 +173,7 @@ test("a port that accepts and never speaks is given up after the dial timeout", 
   const address = mute.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
   const good = await fake();
-  await client([`127.0.0.1:${port}`, good.endpoint], 5000, 50).put("a", "1");
+  await client([`127.0.0.1:${port}`, good.endpoint], 10_000, 1000).put("a", "1");
   assert.deepEqual(good.calls, ["put a=1"]);
   const error = await failure(client([`127.0.0.1:${port}`], 5000, 50).put("a", "1"));
   assert.deepEqual([error.code, error.outcome], ["connection", "not-applied"]);
@@ -210,7 +210,7 @@ test("all servers fail: the telling error comes first, the others behind it", as
     },
   });
   const error = await failure(client([refusing.endpoint, `127.0.0.1:${port}`]).get("a"));
-  assert.equal(error.code, "unavailable");
+  assert.deepEqual([error.code, error.outcome], ["unavailable", "not-applied"], "a read has no effect, however it fails");
   assert.equal(error.message, `${refusing.endpoint}: needs 2 of 3 servers; no connection to 127.0.0.1:${port} (connection refused)`);
 });
 

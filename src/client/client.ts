@@ -146,7 +146,7 @@ export class SynodClient {
     attempt: Attempt<T>,
     options: RequestOptions,
     mayRetry: (error: StoreError) => boolean,
-    sharesTime: boolean,
+    isRead: boolean,
   ): Promise<T> {
     const endsAt = performance.now() + (options.timeoutMs ?? this.timeoutMs);
     const first = this.preferred;
@@ -160,7 +160,7 @@ export class SynodClient {
       }
       const isLast = i === this.connections.length - 1;
       try {
-        const answer = await attempt(connection, Math.max(1, sharesTime && !isLast ? left / 2 : left));
+        const answer = await attempt(connection, Math.max(1, isRead && !isLast ? left / 2 : left));
         this.preferred = index;
         return answer;
       } catch (error) {
@@ -173,7 +173,7 @@ export class SynodClient {
         }
       }
     }
-    throw combined(failures);
+    throw combined(failures, isRead);
   }
 
   private attempt(timeoutMs: number, options: RequestOptions) {
@@ -193,7 +193,7 @@ export class SynodClient {
 }
 
 /** One error for all attempts: the one that says most, with the causes of the others. */
-function combined(failures: readonly Failure[]): StoreError {
+function combined(failures: readonly Failure[], isRead: boolean): StoreError {
   const errors = failures.map((failure) => failure.error);
   const last = errors.at(-1);
   if (last === undefined) {
@@ -202,7 +202,7 @@ function combined(failures: readonly Failure[]): StoreError {
   // A server that answered knows more about the cluster than a connection that failed; among equals the last one stands.
   const telling = errors.findLast((error) => error.code !== "connection" && error.code !== "timeout") ?? last;
   const others = errors.filter((error) => error !== telling).map((error) => error.message);
-  const outcome = errors.some((error) => error.outcome === "unknown") ? "unknown" : "not-applied";
+  const outcome = !isRead && errors.some((error) => error.outcome === "unknown") ? "unknown" : "not-applied";
   const message = others.length === 0 ? telling.message : `${telling.message}; ${others.join("; ")}`;
   return new StoreError(message, { code: telling.code, outcome, endpoint: telling.endpoint }, telling.cause ?? telling);
 }

@@ -41,7 +41,7 @@ export async function runUp(count: string | undefined, flags: Flags): Promise<nu
   const cluster = new Cluster(plan, (server, ending) => {
     const number = server.planned.number;
     reports.announce(
-      `${describeServerEnding(server, ending)}; START ${number} would bring it back. The end of its log:\n${indent(server.tail())}`,
+      `${describeServerEnding(server, ending)}${process.stdin.isTTY ? `; START ${number} brings it back` : ""}. The end of its log:\n${indent(server.tail())}`,
     );
     if (cluster.running.length === 0) {
       ended.abort();
