@@ -135,7 +135,8 @@ function refusalOf(state: ReplicaState, { ballot, slot }: Propose): NackReason |
   if (compareBallots(ballot, state.durable.promised) < 0) {
     return "ballot";
   }
-  if (slot > state.decided + 2 * state.options.windowSlots) {
+  const isDiskFarBehind = slot > state.decided && state.unsyncedBytes > 2 * state.options.windowBytes;
+  if (slot > state.decided + 2 * state.options.windowSlots || isDiskFarBehind) {
     return "behind";
   }
   return state.spaceLow && slot > state.decided ? "noSpace" : null;

@@ -20,15 +20,20 @@ import { micros, type Peer, type ReplicaState } from "./state.js";
 /** Payload bytes and entries of one CatchUpReply. */
 export const CATCH_UP_BYTES = 1024 * 1024;
 export const CATCH_UP_ENTRIES = 1000;
-/** Without an answer for so long another peer is asked, ms. */
+/** Without an answer for so long another peer is asked, ms; doubled with each failure up to ASK_TIMEOUT_MS_MAX, for links that are slow. */
 const ASK_TIMEOUT_MS = 500;
+const ASK_TIMEOUT_MS_MAX = 8000;
+/** After this much waiting for a chunk an offer is asked for anew, ms. */
+const OFFER_AGAIN_MS = 2000;
+/** A chunk that is not stored for so long was refused by our disk: receiving is given up, ms. */
+const STORE_TIMEOUT_MS = 10_000;
 /** How long an inform may wait for Proposes that are still under way before the missing entries are asked for, ms. */
 const PATIENCE_MS = 20;
 
 /** Asks a peer that knows more for what is decided, at least up to `target`; quietly does nothing while a question is open. */
 export function askForEntries(state: ReplicaState, out: Outbox, target: Slot): void {
   const { catchUp } = state;
-  if (catchUp.asked !== null || catchUp.receiving !== null || target <= state.decided) {
+  if (catchUp.asked !== null || catchUp.receiving !== null || target <= state.decided || isDiskFull(state)) {
     return;
   }
   const peer = choosePeer(state);
@@ -36,6 +41,7 @@ export function askForEntries(state: ReplicaState, out: Outbox, target: Slot): v
     return;
   }
   catchUp.asked = { peer: peer.address, at: state.now };
+  catchUp.wait = Math.max(catchUp.wait, micros(ASK_TIMEOUT_MS));
   send(state, out, [peer.address], { kind: "catchUp", from: slotAfter(state.decided), maxBytes: CATCH_UP_BYTES });
 }
 
@@ -73,11 +79,12 @@ export function tickCatchUp(state: ReplicaState, out: Outbox): void {
   const { catchUp } = state;
   dropOvertaken(state);
   const { asked, receiving } = catchUp;
-  if (asked !== null && state.now - asked.at > micros(ASK_TIMEOUT_MS)) {
+  if (asked !== null && (isLost(state, asked.peer) || state.now - asked.at > catchUp.wait)) {
     catchUp.avoid = asked.peer;
     catchUp.asked = null;
+    catchUp.wait = Math.min(2 * catchUp.wait, micros(ASK_TIMEOUT_MS_MAX));
   }
-  if (receiving !== null && !receiving.loading && state.now - receiving.at > micros(ASK_TIMEOUT_MS)) {
+  if (receiving !== null && !receiving.loading && state.now - receiving.at > receiving.wait) {
     retryReceiving(state, out);
   }
   const target = highestKnownDecided(state);
@@ -92,6 +99,17 @@ export function tickCatchUp(state: ReplicaState, out: Outbox): void {
   if (isFar || state.candidate !== null || state.now - state.lagging.since >= micros(PATIENCE_MS)) {
     askForEntries(state, out, target);
   }
+}
+
+/** More waits for our own disk than a window holds: catching up would only pile it higher. */
+function isDiskFull(state: ReplicaState): boolean {
+  return state.unsyncedBytes > 2 * state.options.windowBytes;
+}
+
+/** Nothing can be expected from there any more. */
+function isLost(state: ReplicaState, from: Peer["address"]): boolean {
+  const peer = state.peers.get(from);
+  return peer === undefined || !isHeard(state, peer);
 }
 
 /** The log got to the snapshot's index before the snapshot was here. */
@@ -136,8 +154,8 @@ export function onCatchUp(state: ReplicaState, out: Outbox, peer: Peer, { from, 
 export function onCatchUpReply(state: ReplicaState, out: Outbox, peer: Peer, reply: CatchUpReply): void {
   const { catchUp } = state;
   state.highestRound = Math.max(state.highestRound, reply.highestRound);
-  if (catchUp.asked?.peer === peer.address) {
-    catchUp.asked = null;
+  const isAnswer = catchUp.asked?.peer === peer.address;
+  if (isAnswer) {
     peer.decided = reply.decided; // an answer to our question also tells when it knows less than it once said
   }
   const known = state.decided - reply.from + 1;
@@ -145,7 +163,9 @@ export function onCatchUpReply(state: ReplicaState, out: Outbox, peer: Peer, rep
     return;
   }
   if (reply.entries.length <= known) {
-    catchUp.avoid = peer.address;
+    if (isAnswer && reply.decided <= state.decided) {
+      catchUp.asked = null; // else the question stays open until its time is over, which paces the next one
+    }
     return;
   }
   const fresh = reply.entries.slice(known);
@@ -164,6 +184,8 @@ export function onCatchUpReply(state: ReplicaState, out: Outbox, peer: Peer, rep
     );
     return;
   }
+  catchUp.asked = isAnswer ? null : catchUp.asked;
+  catchUp.wait = 0;
   learn(state, out, fresh);
   if (highestKnownDecided(state) > state.decided) {
     askForEntries(state, out, highestKnownDecided(state));
@@ -212,7 +234,16 @@ export function onSnapshotOffer(state: ReplicaState, out: Outbox, peer: Peer, { 
     receiving.source = peer.address;
     receiving.stalled = false;
   } else {
-    catchUp.receiving = { meta, source: peer.address, next: 0, stored: new Set(), loading: false, stalled: false, at: state.now };
+    catchUp.receiving = {
+      meta,
+      source: peer.address,
+      next: 0,
+      stored: new Set(),
+      loading: false,
+      stalled: false,
+      at: state.now,
+      wait: micros(ASK_TIMEOUT_MS),
+    };
     out.push({ kind: "receiveSnapshot", meta });
   }
   requestChunk(state, out);
@@ -226,20 +257,29 @@ function requestChunk(state: ReplicaState, out: Outbox): void {
   }
 }
 
-/** The source fell silent: another peer that is ahead is asked, which offers the same snapshot or its own. */
+/** The source is silent: it is asked again, and once it is lost another that is ahead, which offers the same snapshot or its own. */
 function retryReceiving(state: ReplicaState, out: Outbox): void {
   const { catchUp } = state;
   const { receiving } = catchUp;
-  if (receiving === null || receiving.next >= receiving.meta.chunks) {
+  if (receiving === null) {
     return;
   }
-  catchUp.avoid = receiving.source;
-  receiving.stalled = true;
-  receiving.at = state.now;
+  if (receiving.next > receiving.stored.size) {
+    if (state.now - receiving.at > micros(STORE_TIMEOUT_MS)) {
+      catchUp.receiving = null; // our disk refused a chunk
+    }
+    return;
+  }
+  receiving.wait = Math.min(2 * receiving.wait, micros(ASK_TIMEOUT_MS_MAX));
+  receiving.stalled = isLost(state, receiving.source) || receiving.wait >= micros(ASK_TIMEOUT_MS_MAX);
   requestChunk(state, out);
-  const peer = choosePeer(state);
-  if (peer !== null && peer.address !== receiving.source) {
-    send(state, out, [peer.address], { kind: "catchUp", from: slotAfter(state.decided), maxBytes: CATCH_UP_BYTES });
+  if (receiving.stalled) {
+    catchUp.avoid = receiving.source;
+  }
+  // A source that answers but not this may have dropped that snapshot: asked anew, it offers what it has, and its own offer always counts.
+  const another = receiving.stalled ? choosePeer(state)?.address : receiving.source;
+  if (another !== undefined && (isLost(state, receiving.source) || receiving.wait >= micros(OFFER_AGAIN_MS))) {
+    send(state, out, [another], { kind: "catchUp", from: slotAfter(state.decided), maxBytes: CATCH_UP_BYTES });
   }
 }
 
@@ -248,7 +288,8 @@ export function onSnapshotRequest(state: ReplicaState, out: Outbox, peer: Peer, 
   if (snapshot === null || snapshot.index < index) {
     return;
   }
-  if (snapshot.index === index && chunk < snapshot.chunks) {
+  const asked = [snapshot, state.previousSnapshot].find((held) => held?.index === index);
+  if (asked != null && chunk < asked.chunks) {
     out.push({ kind: "sendChunk", to: peer.address, header: headerOf(state), index, chunk });
   } else {
     send(state, out, [peer.address], { kind: "snapshotOffer", meta: snapshot });
@@ -266,8 +307,9 @@ export function onSnapshotChunk(state: ReplicaState, out: Outbox, { index, chunk
   }
   receiving.next++;
   receiving.stalled = false;
+  receiving.at = state.now;
+  receiving.wait = Math.max(Math.floor(receiving.wait / 2), micros(ASK_TIMEOUT_MS));
   out.push({ kind: "storeChunk", index, chunk, bytes });
-  requestChunk(state, out);
 }
 
 /** One more chunk is on our disk; behind the last one the state machine takes the snapshot over. */
@@ -278,7 +320,11 @@ export function onChunkStored(state: ReplicaState, out: Outbox, { index, chunk }
   }
   receiving.stored.add(chunk);
   receiving.at = state.now;
+  if (state.candidate !== null) {
+    state.candidate.lastProgress = state.now;
+  }
   if (receiving.stored.size < receiving.meta.chunks) {
+    requestChunk(state, out); // one chunk at a time: a slow disk never has a whole snapshot in memory
     return;
   }
   if (receiving.meta.index <= state.decided || state.coordinator !== null) {
@@ -296,6 +342,9 @@ export function onSnapshotLoaded(state: ReplicaState, out: Outbox, meta: Snapsho
     return;
   }
   state.catchUp.receiving = null;
+  if (state.candidate !== null) {
+    state.candidate.lastProgress = state.now;
+  }
   if (!ok) {
     state.catchUp.avoid = receiving.source;
     notice(
@@ -319,6 +368,7 @@ export function onSnapshotTaken(state: ReplicaState, out: Outbox, meta: Snapshot
   if (meta.index <= (state.durable.snapshot?.index ?? 0)) {
     return;
   }
+  state.previousSnapshot = state.durable.snapshot;
   persist(state, out, [{ kind: "snapshot", meta }], []);
   trimLog(state, out);
 }

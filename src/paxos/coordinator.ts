@@ -15,7 +15,7 @@ import { advance, currentConfiguration } from "./log.js";
 import { hasIdentity, isCounted, isDiskOk, isHeard, otherVoters, peerOf, quorumWithMe, unsyncedFor } from "./membership.js";
 import type { Accepted } from "./message.js";
 import { type Outbox, persist, send } from "./outbox.js";
-import { informPart, observeRoundTrip, sendPing } from "./ping.js";
+import { informPart, sendPing, smoothed } from "./ping.js";
 import { afterAdvance } from "./progress.js";
 import { pumpReads, returnReads } from "./read-index.js";
 import { expectAnswer, forgetResends, settleResend } from "./resend.js";
@@ -38,7 +38,8 @@ export function canPropose(state: ReplicaState): boolean {
     !coordinator.ended &&
     coordinator.proposals.size < options.windowSlots &&
     coordinator.proposedBytes < options.windowBytes &&
-    isDiskOk(state)
+    isDiskOk(state) &&
+    !state.spaceLow
   );
 }
 
@@ -123,7 +124,7 @@ export function onAccepted(state: ReplicaState, out: Outbox, peer: Peer, accepte
     const proposal = coordinator.proposals.get(slot);
     if (proposal !== undefined && !proposal.acks.has(peer.replica)) {
       proposal.acks.add(peer.replica);
-      observeRoundTrip(peer, state.now - proposal.sentAt);
+      peer.acceptTime = smoothed(peer.acceptTime, state.now - proposal.sentAt);
     }
   }
   settleResend(state, peer);
@@ -164,6 +165,7 @@ function decideReady(state: ReplicaState, out: Outbox): void {
   }
   continueBehindDecided(state, out);
   afterAdvance(state, out);
+  finishHandover(state, out);
 }
 
 /** The decided slot moved under this coordinator, whichever way: it informs, proposes what waits, or ends its ballot. */
@@ -258,7 +260,7 @@ export function stepDownIfBelow(state: ReplicaState, out: Outbox, ballot: Ballot
 }
 
 /** Stops coordinating: tallies are discarded, what was proposed may still be decided by others. */
-export function stepDown(state: ReplicaState, out: Outbox, reason: string): void {
+export function stepDown(state: ReplicaState, out: Outbox, reason: string, letOthersTry = false): void {
   const { coordinator } = state;
   state.candidate = null;
   if (coordinator === null) {
@@ -269,10 +271,10 @@ export function stepDown(state: ReplicaState, out: Outbox, reason: string): void
   endOwnGrant(state);
   forgetResends(state);
   returnReads(state);
-  if (coordinator.handover !== null) {
+  if (coordinator.handover?.asked === true) {
     out.push({ kind: "handoverDone", heir: null });
   }
-  nominateAfterStepDown(state);
+  nominateAfterStepDown(state, letOthersTry);
 }
 
 /** What only time shows: a lost quorum, a stuck proposal, a hung disk (PROTOCOL §1.6). */
@@ -285,11 +287,11 @@ export function tickCoordinator(state: ReplicaState, out: Outbox): void {
   if (!quorumWithMe(state, (peer) => peer.okSentAt >= oldestAnswer)) {
     stepDown(state, out, "no quorum of the voters answers");
   } else if (coordinator.proposals.size + coordinator.adopted.length > 0 && state.now - coordinator.lastProgress > micros(STUCK_MS)) {
-    stepDown(state, out, "the oldest proposal makes no progress although Pings pass");
+    stepDown(state, out, "the oldest proposal makes no progress although Pings pass", true);
   } else if (unsyncedFor(state) > micros(STUCK_MS)) {
-    stepDown(state, out, "this server's disk does not answer");
-  } else if (!isDiskOk(state) && coordinator.handover === null && quorumWithMe(state, (peer) => peer.diskOk)) {
-    beginHandover(state, out, null);
+    stepDown(state, out, "this server's disk does not answer", true);
+  } else if ((!isDiskOk(state) || state.spaceLow) && coordinator.handover === null && quorumWithMe(state, (peer) => peer.diskOk)) {
+    beginHandover(state, out, { heir: null, asked: false });
   }
   finishHandover(state, out);
   if (state.coordinator !== null) {
@@ -301,13 +303,17 @@ export function tickCoordinator(state: ReplicaState, out: Outbox): void {
 const HANDOVER_WAIT_MS = 1000;
 
 /** Takes no more proposals; when the window is decided, or after HANDOVER_WAIT_MS, the ballot is retired and an heir named. */
-export function beginHandover(state: ReplicaState, out: Outbox, heir: ReplicaState["options"]["address"] | null): void {
+export function beginHandover(
+  state: ReplicaState,
+  out: Outbox,
+  { heir, asked }: { readonly heir: Peer["address"] | null; readonly asked: boolean },
+): void {
   const { coordinator } = state;
   if (coordinator === null || heir === state.options.address) {
     out.push({ kind: "handoverDone", heir: coordinator === null ? null : heir });
     return;
   }
-  coordinator.handover ??= { heir, deadline: state.now + micros(HANDOVER_WAIT_MS) };
+  coordinator.handover = { heir, deadline: state.now + micros(HANDOVER_WAIT_MS), asked: asked || coordinator.handover?.asked === true };
   finishHandover(state, out);
 }
 
@@ -324,12 +330,14 @@ export function finishHandover(state: ReplicaState, out: Outbox): void {
   }
   const heir = chooseHeir(state, handover.heir);
   coordinator.handover = null;
+  if (handover.asked) {
+    out.push({ kind: "handoverDone", heir: heir?.address ?? null });
+  }
   if (heir === null) {
-    out.push({ kind: "handoverDone", heir: null });
     return;
   }
+  sendInform(state, out); // the heir must not have to fetch what was decided last
   send(state, out, [heir.address], { kind: "handover", ballot: coordinator.ballot });
-  out.push({ kind: "handoverDone", heir: heir.address });
   stepDown(state, out, `handed over to ${heir.address}`);
   state.election.waitUntil = state.now + micros(state.options.grantMs);
 }
@@ -355,12 +363,12 @@ function chooseHeir(state: ReplicaState, wanted: ReplicaState["options"]["addres
 export function flushInform(state: ReplicaState, out: Outbox): void {
   const { coordinator } = state;
   if (coordinator?.informPending === true && coordinator.proposals.size === 0) {
-    coordinator.informPending = false;
-    send(
-      state,
-      out,
-      otherVoters(state).map((peer) => peer.address),
-      { kind: "inform", inform: informPart(state) },
-    );
+    sendInform(state, out);
   }
+}
+
+function sendInform(state: ReplicaState, out: Outbox): void {
+  present(state.coordinator, "only a coordinator informs").informPending = false;
+  const to = otherVoters(state).map((peer) => peer.address);
+  send(state, out, to, { kind: "inform", inform: informPart(state) });
 }

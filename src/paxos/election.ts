@@ -36,7 +36,7 @@ export function scheduleFirstNomination(state: ReplicaState): void {
 
 /** Whether this replica may stand for election now, its wait apart. */
 function mayNominate(state: ReplicaState): boolean {
-  if (!hasIdentity(state) || !votes(state) || state.quarantined || state.spaceLow || !isDiskOk(state) || isLoading(state)) {
+  if (!hasIdentity(state) || !votes(state) || state.quarantined || !isDiskOk(state) || isLoading(state)) {
     return false;
   }
   const grant = currentGrant(state);
@@ -58,7 +58,7 @@ export function tickElection(state: ReplicaState, out: Outbox): void {
     return;
   }
   if (candidate !== null) {
-    if (state.now - candidate.lastProgress > micros(ATTEMPT_MS)) {
+    if (state.now - candidate.lastProgress > micros(ATTEMPT_MS) && !isLoading(state)) {
       failAttempt(state);
     }
     return;
@@ -75,10 +75,10 @@ export function tickElection(state: ReplicaState, out: Outbox): void {
   }
 }
 
-/** When this replica may stand: a replica that lags by more than the window waits half a grant longer, but is never vetoed. */
+/** When this replica may stand: one that lags by more than the window, or is short of space, waits half a grant longer, but is never vetoed. */
 export function nominationDue(state: ReplicaState): Micros {
   const isLagging = [...state.peers.values()].some((peer) => peer.decided > state.decided + state.options.windowSlots);
-  return state.election.waitUntil + (isLagging ? micros(state.options.grantMs / 2) : 0);
+  return state.election.waitUntil + (isLagging || state.spaceLow ? micros(state.options.grantMs / 2) : 0);
 }
 
 function startPreVote(state: ReplicaState, out: Outbox): void {
@@ -149,20 +149,24 @@ export function failAttempt(state: ReplicaState): void {
 /** Another's Prepare was promised: it gets time to become active. */
 export function delayAfterPromise(state: ReplicaState): void {
   state.election.preVote = null;
-  state.election.waitUntil = Math.max(state.election.waitUntil, state.now + retryDelay(state));
+  state.election.waitUntil = Math.max(state.election.waitUntil, state.now + retryDelay(state) + 2 * state.syncTime);
   if (state.candidate !== null) {
     failAttempt(state);
   }
 }
 
-/** The coordinator's stream broke and was refused, or it stepped down: a stray promise costs round trips, not an election's wait (PROTOCOL §1.6). */
-export function nominateAfterStepDown(state: ReplicaState): void {
-  state.election.waitUntil = state.now + micros(nextInt(state.prng, 0, RETRY_GONE_MS_END));
+/**
+ * This replica stopped coordinating. A stray higher promise, or a quorum that was lost for a moment, costs round trips, not an
+ * election's wait; but whoever was stuck lets the grants to it run out first, so that another may try (PROTOCOL §1.6).
+ */
+export function nominateAfterStepDown(state: ReplicaState, letOthersTry: boolean): void {
+  const wait = letOthersTry ? state.options.grantMs + RETRY_MS.end : nextInt(state.prng, 0, RETRY_GONE_MS_END);
+  state.election.waitUntil = state.now + micros(wait);
 }
 
 function scheduleRetry(state: ReplicaState): void {
   state.election.attempts++;
-  state.election.waitUntil = state.now + retryDelay(state);
+  state.election.waitUntil = state.now + retryDelay(state) + state.syncTime;
 }
 
 function retryDelay(state: ReplicaState): Micros {

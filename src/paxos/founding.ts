@@ -13,7 +13,7 @@ import { currentConfiguration, resetLog } from "./log.js";
 import { admitRosterPeers, allPeers, hasIdentity, isCounted, sameCluster } from "./membership.js";
 import { type Genesis, type Header, type Hello, type JoinReply, PEER_VERSION } from "./message.js";
 import { notice, type Outbox, persist, send } from "./outbox.js";
-import { askEverythingAgain, settleResend } from "./resend.js";
+import { askEverythingAgain, hastenResend } from "./resend.js";
 import type { Peer, ReplicaState } from "./state.js";
 
 function ownHello(state: ReplicaState): Hello {
@@ -78,7 +78,7 @@ export function onHello(state: ReplicaState, out: Outbox, peer: Peer, header: He
     if (isNews) {
       askEverythingAgain(state, out, peer);
     } else {
-      settleResend(state, peer); // perhaps a new stream of the same life: what it owes is due again
+      hastenResend(state, peer); // perhaps a new stream of the same life: what it owes is due again
     }
   }
 }

@@ -189,12 +189,7 @@ export function checkProposal(history: History, ballot: Ballot, slot: Slot, batc
     11,
     () => `${formatBallot(ballot)} proposes in slot ${slot} what no promise asks for`,
   );
-  const decided = history.decided[slot - 1];
-  demand(
-    decided === undefined || decided.digest === batch.digest,
-    1,
-    () => `${formatBallot(ballot)} proposes another value in decided slot ${slot}`,
-  );
+  // A lower ballot than the deciding one may still propose another value, late: no quorum can accept it any more.
   const configuration = governing(history, slot);
   for (const vote of history.votes.get(slot)?.values() ?? []) {
     const chosen =

@@ -33,8 +33,8 @@ export function persist(
   records: readonly WalRecord[],
   pledges: ReadonlyArray<{ readonly to: readonly Address[]; readonly message: Pledge }>,
 ): number {
-  const all: readonly WalRecord[] =
-    records.length > 0 && state.decided > state.durable.hint ? [...records, { kind: "decided", slot: state.decided }] : records;
+  const isHintDue = records.length > 0 && state.decided > state.durable.hint && !records.some((record) => record.kind === "decided");
+  const all: readonly WalRecord[] = isHintDue ? [...records, { kind: "decided", slot: state.decided }] : records;
   for (const record of all) {
     applyRecord(state.durable, record);
   }
@@ -42,9 +42,19 @@ export function persist(
   const header = headerOf(state);
   const thenSend: PledgeSend[] = pledges.filter(({ to }) => to.length > 0).map(({ to, message }) => ({ to, header, message }));
   state.lsn++;
-  state.unsynced.push({ lsn: state.lsn, at: state.now });
+  const bytes = payloadBytes(records);
+  state.unsynced.push({ lsn: state.lsn, at: state.now, bytes });
+  state.unsyncedBytes += bytes;
   out.push({ kind: "persist", lsn: state.lsn, records: all, thenSend });
   return state.lsn;
+}
+
+function payloadBytes(records: readonly WalRecord[]): number {
+  let bytes = 0;
+  for (const record of records) {
+    bytes += record.kind === "accept" || record.kind === "learn" ? record.batch.payload.length : 0;
+  }
+  return bytes;
 }
 
 /** Tells a person, once per code and subject. */

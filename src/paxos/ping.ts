@@ -15,8 +15,6 @@ import { type Outbox, send } from "./outbox.js";
 import { onReadPong } from "./read-index.js";
 import { micros, type Peer, type ReplicaState } from "./state.js";
 
-/** Pings whose sending times are remembered; a Pong to an older one is ignored. */
-const PINGS_REMEMBERED = 256;
 /** Weight of a new round trip in the smoothed one. */
 const ROUND_TRIP_GAIN = 0.125;
 
@@ -30,9 +28,7 @@ export function informPart(state: ReplicaState): InformPart {
 export function sendPing(state: ReplicaState, out: Outbox, preVote: boolean): number {
   const seq = ++state.pingSeq;
   state.pingsSent.set(seq, state.now);
-  if (state.pingsSent.size > PINGS_REMEMBERED) {
-    state.pingsSent.delete(seq - PINGS_REMEMBERED);
-  }
+  forgetOldPings(state);
   state.nextPingAt = state.now + micros(state.options.pingMs);
   const { coordinator } = state;
   if (coordinator !== null) {
@@ -50,6 +46,18 @@ export function sendPing(state: ReplicaState, out: Outbox, preVote: boolean): nu
     hears: heardReplicas(state),
   });
   return seq;
+}
+
+/** A Pong to a Ping of longer ago than this says nothing that still counts. */
+function forgetOldPings(state: ReplicaState): void {
+  const { grantMs, pingMs, suspectMs } = state.options;
+  const oldest = state.now - micros(grantMs + pingMs + suspectMs);
+  for (const [seq, sentAt] of state.pingsSent) {
+    if (sentAt >= oldest) {
+      break;
+    }
+    state.pingsSent.delete(seq);
+  }
 }
 
 function heardReplicas(state: ReplicaState): Pong["hears"] {
@@ -93,7 +101,7 @@ export function onPing(state: ReplicaState, out: Outbox, peer: Peer, ping: Ping)
       decided: state.decided,
       hears: heardReplicas(state),
       highestRound: state.highestRound,
-      diskOk: isDiskOk(state) && !state.quarantined,
+      diskOk: isDiskOk(state) && !state.quarantined && !state.spaceLow,
     });
   }
 }
@@ -103,7 +111,7 @@ export function onPong(state: ReplicaState, out: Outbox, peer: Peer, pong: Pong)
   if (sentAt === undefined) {
     return;
   }
-  observeRoundTrip(peer, state.now - sentAt);
+  peer.roundTrip = smoothed(peer.roundTrip, state.now - sentAt);
   peer.lastPong = state.now;
   peer.hears = pong.hears;
   peer.diskOk = pong.diskOk;
@@ -124,6 +132,7 @@ export function onPong(state: ReplicaState, out: Outbox, peer: Peer, pong: Pong)
   stepDownIfBelow(state, out, pong.promised, "a voter promised a higher ballot", peer);
 }
 
-export function observeRoundTrip(peer: Peer, sample: number): void {
-  peer.roundTrip = peer.roundTrip === 0 ? sample : Math.round(peer.roundTrip + ROUND_TRIP_GAIN * (sample - peer.roundTrip));
+/** The smoothed time after one more sample. */
+export function smoothed(before: number, sample: number): number {
+  return before === 0 ? sample : Math.round(before + ROUND_TRIP_GAIN * (sample - before));
 }

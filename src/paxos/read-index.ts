@@ -16,7 +16,7 @@ import { micros, type Peer, type ReadRequest, type ReadRound, type ReplicaState 
 
 /** Rounds whose late Pongs may still answer their reads. */
 const ROUNDS_MAX = 8;
-/** Requests that may wait at one replica; the server layer makes one of all reads of a turn. */
+/** Reads of other servers that may wait at the coordinator; beyond it they are asked again later. The server layer bounds its own. */
 export const READS_MAX = 100_000;
 /** A ReadIndex without an answer is asked again after this, ms. */
 const ASK_AGAIN_MS = 100;
@@ -45,7 +45,7 @@ function dispatch(state: ReplicaState, out: Outbox, id: number): void {
 }
 
 function enqueue(state: ReplicaState, request: ReadRequest): void {
-  if (state.reads.queue.length < READS_MAX) {
+  if (request.from === null || state.reads.queue.length < READS_MAX) {
     state.reads.queue.push(request);
   }
 }
@@ -84,7 +84,9 @@ export function pumpReads(state: ReplicaState, out: Outbox): void {
   const requests = reads.queue;
   reads.queue = [];
   const index = state.decided;
-  const seq = sendPing(state, out, false);
+  // A voter that is a quorum by itself (alone, or the tie-break of two) needs to ask nobody.
+  const isAlone = isQuorum(currentConfiguration(state), (replica) => replica === state.durable.replica);
+  const seq = isAlone ? ++state.pingSeq : sendPing(state, out, false);
   const round: ReadRound = { seq, index, startedAt: state.now, requests, acks: new Set([state.durable.replica]) };
   reads.rounds.set(seq, round);
   reads.current = seq;

@@ -41,7 +41,7 @@ import { notice, type Outbox, persist } from "./outbox.js";
 import { onPing, onPong, sendPing } from "./ping.js";
 import { onRead, onReadCancel, onReadIndex, onReadIndexReply, redispatchReads, tickReads, voidRounds } from "./read-index.js";
 import { durableDecided } from "./record.js";
-import { onFailing, resendDue, tickResend } from "./resend.js";
+import { hastenResend, onFailing, resendDue, tickResend } from "./resend.js";
 import { micros, NOT_DUE, type Peer, type ReplicaState } from "./state.js";
 
 export { CHECKPOINT_SLOTS } from "./checkpoint.js";
@@ -99,7 +99,7 @@ function handle(state: ReplicaState, out: Outbox, event: Event): void {
     case "clockGap":
       return voidRounds(state);
     case "handover":
-      return beginHandover(state, out, event.heir);
+      return beginHandover(state, out, { heir: event.heir, asked: true });
     case "nominate":
       return onNominate(state, out);
     case "snapshotTaken":
@@ -160,7 +160,12 @@ function onTick(state: ReplicaState, out: Outbox): void {
 function onPersisted(state: ReplicaState, out: Outbox, lsn: number): void {
   assert(lsn > state.persistedLsn && lsn <= state.lsn, "syncs are reported in order, and only of what was persisted");
   state.persistedLsn = lsn;
+  const oldest = state.unsynced[0];
+  if (oldest !== undefined) {
+    state.syncTime = Math.max(state.now - oldest.at, Math.floor((state.syncTime * 7) / 8));
+  }
   while (state.unsynced[0] !== undefined && state.unsynced[0].lsn <= lsn) {
+    state.unsyncedBytes -= state.unsynced[0].bytes;
     state.unsynced.shift();
   }
   if (state.founding.identityLsn !== null && state.founding.identityLsn <= lsn) {
@@ -176,6 +181,7 @@ function onConnected(state: ReplicaState, out: Outbox, address: Address): void {
   if (peer !== undefined) {
     peer.gone = false;
     sayHello(state, out, [address]);
+    hastenResend(state, peer); // what was asked while there was no stream is lost
   }
 }
 

@@ -16,7 +16,7 @@ const FAILING_MS_MIN = 2;
 const FAILING_MS_MAX = 50;
 
 function baseWait(peer: Peer): Micros {
-  return Math.max(micros(RESEND_MS_MIN), RESEND_ROUND_TRIPS * peer.roundTrip);
+  return Math.max(micros(RESEND_MS_MIN), RESEND_ROUND_TRIPS * Math.max(peer.acceptTime, peer.roundTrip));
 }
 
 /** Something was just asked of this voter. */
@@ -31,10 +31,18 @@ export function expectAnswer(state: ReplicaState, peer: Peer): void {
 export function settleResend(state: ReplicaState, peer: Peer): void {
   peer.resendWait = baseWait(peer);
   const open = oldestOpen(state, peer);
-  peer.resendAt = open === null ? NOT_DUE : Math.max(open + peer.resendWait, state.now);
+  peer.resendAt = open === null ? NOT_DUE : Math.max(open + peer.resendWait, state.now + peer.resendWait / 2);
   if (peer.failing.size === 0) {
     peer.failingAt = NOT_DUE;
     peer.failingWait = 0;
+  }
+}
+
+/** Its stream was lost and is open again: what it owes is asked for soon, whatever the wait had grown to. */
+export function hastenResend(state: ReplicaState, peer: Peer): void {
+  if (peer.resendAt !== NOT_DUE) {
+    peer.resendWait = baseWait(peer);
+    peer.resendAt = Math.min(peer.resendAt, state.now + micros(RESEND_MS_MIN));
   }
 }
 

@@ -66,8 +66,10 @@ export type Peer = {
   decided: Slot;
   hears: readonly ReplicaId[];
   diskOk: boolean;
-  /** Smoothed time from question to answer, its sync included. */
+  /** Smoothed time from a Ping to its Pong. */
   roundTrip: Micros;
+  /** Smoothed time from a Propose to its Accepted, the peer's sync included. */
+  acceptTime: Micros;
   /** Sending time of our newest Ping that it answered okFor our ballot. */
   okSentAt: Micros;
   /** When what it owes (Promise or Accepted) is asked for again, and the wait after that. */
@@ -130,7 +132,8 @@ export type Coordinator = {
   /** The decided slot moved and no message has said so yet. */
   informPending: boolean;
   lastProgress: Micros;
-  handover: { readonly heir: Address | null; readonly deadline: Micros } | null;
+  /** asked: somebody waits to hear that it is done. */
+  handover: { readonly heir: Address | null; readonly deadline: Micros; readonly asked: boolean } | null;
 };
 
 export type PreVote = { readonly seq: number; readonly deadline: Micros; readonly willing: Set<ReplicaId> };
@@ -156,7 +159,11 @@ export type ReplicaState = {
   lsn: number;
   persistedLsn: number;
   /** When each persist that is not yet synced was handed out, oldest first. */
-  readonly unsynced: { lsn: number; readonly at: Micros }[];
+  readonly unsynced: { readonly lsn: number; readonly at: Micros; readonly bytes: number }[];
+  /** Payload bytes in them: bounds what a hung disk may pile up in memory. */
+  unsyncedBytes: number;
+  /** How long a sync takes lately: candidates on slow disks are given time for theirs. */
+  syncTime: Micros;
   spaceLow: boolean;
   /** Set once this replica is known to hold another state than the others: it votes and serves no more. */
   quarantined: boolean;
@@ -194,6 +201,8 @@ export type ReplicaState = {
   lagging: { readonly decided: Slot; readonly since: Micros } | null;
   catchUp: {
     asked: { readonly peer: Address; readonly at: Micros } | null;
+    /** How long an answer may take; doubles while answers fail to come. */
+    wait: Micros;
     /** The peer that failed us last; another is asked first. */
     avoid: Address | null;
     /** stalled: the source fell silent, any usable offer may take its place. */
@@ -205,6 +214,8 @@ export type ReplicaState = {
       loading: boolean;
       stalled: boolean;
       at: Micros;
+      /** How long the source may be silent before it is asked again. */
+      wait: Micros;
     } | null;
   };
 
@@ -228,6 +239,8 @@ export type ReplicaState = {
   /** Codes and subjects of notices already given, so that each is given once. */
   readonly noticed: Set<string>;
   checkpoint: { readonly slot: Slot; readonly chain: Hash64; readonly stateHash: Hash64 } | null;
+  /** The snapshot before the newest one: a peer that is receiving it may finish. */
+  previousSnapshot: SnapshotMeta | null;
   readonly disagreeing: Set<ReplicaId>;
 };
 
@@ -246,6 +259,7 @@ export function newPeer(address: Address): Peer {
     hears: [],
     diskOk: true,
     roundTrip: 0,
+    acceptTime: 0,
     okSentAt: NEVER,
     resendAt: NOT_DUE,
     resendWait: 0,
@@ -274,6 +288,8 @@ export function createReplica(options: ReplicaOptions): ReplicaState {
     lsn: 0,
     persistedLsn: 0,
     unsynced: [],
+    unsyncedBytes: 0,
+    syncTime: 0,
     spaceLow: false,
     quarantined: false,
     decided: SLOT_ZERO,
@@ -296,11 +312,12 @@ export function createReplica(options: ReplicaOptions): ReplicaState {
     wakeAt: NOT_DUE,
     remembered: null,
     lagging: null,
-    catchUp: { asked: null, avoid: null, receiving: null },
+    catchUp: { asked: null, wait: 0, avoid: null, receiving: null },
     reads: { local: new Map(), queue: [], rounds: new Map(), current: null },
     founding: { holders: new Set(), identityLsn: null, refused: null },
     noticed: new Set(),
     checkpoint: null,
+    previousSnapshot: null,
     disagreeing: new Set(),
   };
 }
