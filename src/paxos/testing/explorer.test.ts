@@ -45,6 +45,8 @@ const MUST_SEE = [
   "lostUnsynced",
   "gone",
   "partition",
+  "minorityDead",
+  "star",
 ];
 
 test(`${SEEDS} seeds keep every invariant and see every case`, () => {

@@ -132,6 +132,13 @@ class Explorer {
         this.world.count("partition");
         this.world.network.cut();
         return;
+      case "offCoordinator": {
+        const coordinator = this.coordinator();
+        if (coordinator !== undefined) {
+          this.world.network.cutPair(coordinator.index, host.index);
+        }
+        return;
+      }
       case "heal":
         this.world.network.heal();
         return;
@@ -211,6 +218,8 @@ class Explorer {
     const before = lastDecided(this.world.history);
     let written: Batch | null = null;
     let writtenIn = "";
+    // Two leaves of a star do not reach each other, so a leaf that does not coordinate may have nobody to ask (PROTOCOL §3.3).
+    const readers = this.world.center === null ? this.world.core : [this.world.center];
     let reading = false;
     const isDone = (): boolean => {
       const able = this.world.hosts.find(({ server }) => server.state !== null && canPropose(server.state));
@@ -229,11 +238,11 @@ class Explorer {
       }
       if (!reading) {
         reading = true;
-        for (const host of this.world.hosts) {
+        for (const host of readers) {
           this.read(host);
         }
       }
-      return this.isWhole() && this.world.hosts.every((host) => host.reads.size === 0);
+      return this.isWhole() && readers.every((host) => host.reads.size === 0);
     };
     this.world.runUntil(end, isDone);
     if (!isDone() || lastDecided(this.world.history) <= before) {
@@ -248,8 +257,8 @@ class Explorer {
   /** All servers have applied everything, to the same state. */
   private isWhole(): boolean {
     const last = lastDecided(this.world.history);
-    const hash = this.world.hosts[0]?.server.machine.hash;
-    return this.world.hosts.every(({ server }) => server.machine.index === last && server.machine.hash === hash);
+    const hash = this.world.core[0]?.server.machine.hash;
+    return this.world.core.every(({ server }) => server.machine.index === last && server.machine.hash === hash);
   }
 
   private summary(): string {

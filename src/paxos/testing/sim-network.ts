@@ -49,12 +49,27 @@ export class SimNetwork {
     }
   }
 
-  /** Cuts links at random: a split, one server off in one or both directions, a star around one server, or single one-way links. */
+  /** Cuts all links but those of `center`, both ways. */
+  cutToStar(center: number): void {
+    for (let a = 0; a < this.swarm.servers; a++) {
+      for (let b = 0; b < this.swarm.servers; b++) {
+        this.set(a, b, a !== b && a !== center && b !== center);
+      }
+    }
+  }
+
+  /** Cuts the links between two servers both ways: one of them may still hear of everything from the others. */
+  cutPair(a: number, b: number): void {
+    this.set(a, b, a !== b);
+    this.set(b, a, a !== b);
+  }
+
+  /** Cuts links at random: a split, one server off in one or both directions, a star around one server, single links in one or both directions. */
   cut(): void {
     const { prng } = this;
     const count = this.swarm.servers;
     const one = nextInt(prng, 0, count);
-    const kind = nextInt(prng, 0, 5);
+    const kind = nextInt(prng, 0, 6);
     const side = Array.from({ length: count }, () => nextChance(prng, 0.5));
     for (let a = 0; a < count; a++) {
       for (let b = 0; b < count; b++) {
@@ -66,6 +81,9 @@ export class SimNetwork {
           (kind === 4 && nextChance(prng, 0.2));
         if (isCut && a !== b) {
           this.set(a, b, true);
+        }
+        if (kind === 5 && a < b && nextChance(prng, 0.4)) {
+          this.cutPair(a, b);
         }
       }
     }

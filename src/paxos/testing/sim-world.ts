@@ -5,13 +5,14 @@
 import { assert, present } from "../../base/assert.js";
 import { nextChance, nextInt, type Prng, seedPrng, splitPrng } from "../../base/prng.js";
 import type { Batch } from "../batch.js";
-import { genesisConfiguration } from "../configuration.js";
+import { genesisConfiguration, isQuorum } from "../configuration.js";
 import { describeEffect, describeEvent, describeMessage, type Naming } from "../describe.js";
 import type { Effect, Event } from "../effect.js";
 import { type Address, address, clusterId, diskId, replicaId } from "../ids.js";
 import { checkRead, checkSynced, createHistory, type History } from "../invariants.js";
 import { applyRecord, type WalRecord } from "../record.js";
 import { headerOf, isActiveCoordinator, type ReplicaOptions } from "../replica.js";
+import { coverageOf } from "./coverage.js";
 import { EventHeap } from "./event-heap.js";
 import { type Delivery, SimNetwork } from "./sim-network.js";
 import { type SimHooks, SimServer } from "./sim-server.js";
@@ -31,6 +32,8 @@ export type Host = {
   offset: number;
   syncing: boolean;
   spaceLow: boolean;
+  /** It never comes back. */
+  isDead: boolean;
   nextRead: number;
   /** By read id of this life: the slot it must see. */
   readonly reads: Map<number, number>;
@@ -55,6 +58,9 @@ export class SimWorld {
   steps = 0;
   trace = 0;
   calm = false;
+  /** Servers that must work in the end, and the one that alone reaches the others, if there is such a one. */
+  core: readonly Host[];
+  center: Host | null = null;
 
   constructor(seed: number, line: ((text: string) => void) | null) {
     const root = seedPrng(seed);
@@ -69,6 +75,7 @@ export class SimWorld {
       broken: (from, to) => this.dial(from, to, nextInt(this.faults, 10_000, 60_000)),
     });
     this.hosts = this.createHosts();
+    this.core = this.hosts;
   }
 
   /** Starts all servers, each at a time of its own. */
@@ -78,7 +85,10 @@ export class SimWorld {
     }
   }
 
-  /** Ends all faults; sometimes only after the power of all servers failed once more. */
+  /**
+   * Ends all faults but those that a cluster must live with: sometimes a minority stays down, sometimes only one server
+   * reaches the others. Sometimes the power of all servers fails once more before.
+   */
   calmDown(): void {
     if (nextChance(this.faults, 0.3)) {
       for (const host of this.hosts) {
@@ -88,8 +98,9 @@ export class SimWorld {
     this.calm = true;
     this.network.calm = true;
     this.network.heal();
-    this.say(() => "--- everything is healed ---");
-    for (const host of this.hosts) {
+    this.chooseCore();
+    this.say(() => `--- healed: ${this.core.map((host) => `n${host.index + 1}`).join(" ")} ---`);
+    for (const host of this.core) {
       this.start(host);
       if (host.spaceLow) {
         this.setSpace(host, false);
@@ -97,6 +108,32 @@ export class SimWorld {
       for (const peer of this.hosts) {
         this.dial(host.index, peer.index, nextInt(this.faults, 0, 100_000));
       }
+    }
+  }
+
+  /** Who must work again: all, or a quorum of those that have drawn a ballot, the others dead for good. */
+  private chooseCore(): void {
+    const { faults, hosts } = this;
+    const configuration = this.history.configurations[0]?.configuration;
+    const isFounded = hosts.some(({ server }) => server.disk.durable.promised.round > 0);
+    if (configuration === undefined || !isFounded || nextChance(faults, 0.4)) {
+      return;
+    }
+    const dead = new Set(hosts.filter(() => nextChance(faults, 0.4)));
+    const left = hosts.filter((host) => !dead.has(host));
+    const knowsRound = left.some(({ server }) => server.disk.durable.promised.round > 0);
+    if (knowsRound && isQuorum(configuration, (replica) => left.some((host) => host.index + 1 === replica))) {
+      this.count(dead.size > 0 ? "minorityDead" : "nobodyDead");
+      this.core = left;
+      for (const host of dead) {
+        this.crash(host);
+        host.isDead = true;
+      }
+    }
+    if (nextChance(faults, 0.4)) {
+      this.count("star");
+      this.center = present(this.core[nextInt(faults, 0, this.core.length)], "a core is not empty");
+      this.network.cutToStar(this.center.index);
     }
   }
 
@@ -111,7 +148,9 @@ export class SimWorld {
     const hooks: SimHooks = {
       send: (from, to, header, message) => {
         for (const peer of to) {
-          this.noteMessage(message);
+          for (const what of coverageOf(message)) {
+            this.count(what);
+          }
           this.network.send({ from: this.indexOf(from.address), to: this.indexOf(peer), header, message });
         }
       },
@@ -144,6 +183,7 @@ export class SimWorld {
       offset: nextInt(this.faults, 0, 1_000_000_000),
       syncing: false,
       spaceLow: false,
+      isDead: false,
       nextRead: 1,
       reads: new Map(),
       dialling: new Set(),
@@ -216,7 +256,7 @@ export class SimWorld {
   // ---- processes --------------------------------------------------------------------------------------------------
 
   start(host: Host): void {
-    if (host.server.state !== null) {
+    if (host.server.state !== null || host.isDead) {
       return;
     }
     this.count(host.server.life > 0 ? "restart" : "start");
@@ -240,7 +280,7 @@ export class SimWorld {
       return;
     }
     const written = host.server.disk.queue.length;
-    const kept = nextInt(this.disks, 0, written + 1);
+    const kept = nextChance(this.disks, this.swarm.losesAll) ? 0 : nextInt(this.disks, 0, written + 1);
     this.count("crash");
     this.count(kept < written ? "lostUnsynced" : "lostNothing");
     this.say(() => `n${host.index + 1} crashes, ${kept} of ${written} unsynced persists survive`);
@@ -437,44 +477,6 @@ export class SimWorld {
     }
     this.deliver(host, { kind: "receive", address: this.host(from).server.address, header, message, now: this.now(host) });
     return true;
-  }
-
-  private noteMessage(message: Delivery["message"]): void {
-    switch (message.kind) {
-      case "nack":
-        this.count(`nack ${message.reason}`);
-        return;
-      case "propose":
-        this.count(message.batch.kind === "noop" ? "noop" : "propose");
-        return;
-      case "promise":
-        if (message.parts > 1) {
-          this.count("promiseInParts");
-        }
-        if (message.entries.some((entry) => entry.acceptedAt === "decided")) {
-          this.count("decidedInPromise");
-        }
-        if (message.entries.some((entry) => entry.acceptedAt !== "decided")) {
-          this.count("acceptedInPromise");
-        }
-        return;
-      case "prepare":
-        this.count(message.handoverOf === null ? "prepare" : "prepareByHandover");
-        return;
-      case "ping":
-        if (message.preVote) {
-          this.count("preVote");
-        }
-        return;
-      case "catchUpReply":
-      case "snapshotAck":
-      case "readIndexReply":
-      case "genesis":
-        this.count(message.kind);
-        return;
-      default:
-        return;
-    }
   }
 
   host(index: number): Host {

@@ -24,6 +24,8 @@ export type Swarm = {
   readonly diskStall: number;
   /** Per effect. */
   readonly crash: number;
+  /** Of crashes: everything that was not synced is lost. */
+  readonly losesAll: number;
   /** Of crashes: nobody notices, no connection is refused. */
   readonly silentCrash: number;
   readonly failRate: number;
@@ -46,6 +48,7 @@ export type Operation =
   | "crashCoordinator"
   | "crashAll"
   | "partition"
+  | "offCoordinator"
   | "heal"
   | "handover"
   | "nominate"
@@ -66,22 +69,23 @@ function pick<T>(prng: Prng, from: readonly T[]): T {
 export function drawSwarm(prng: Prng): Swarm {
   const servers = pick(prng, [3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 5, 2, 2, 1]);
   const pingMs = pick(prng, [50, 100]);
-  const isBig = nextChance(prng, 0.03);
+  const isBig = nextChance(prng, 0.05);
   return {
     servers,
     virgin: nextChance(prng, 0.2),
     pingMs,
     grantMs: pingMs * pick(prng, [4, 6]),
-    windowSlots: pick(prng, [1, 2, 4, 16]),
+    windowSlots: isBig ? pick(prng, [1, 2]) : pick(prng, [1, 2, 4, 16]),
     keepSlots: pick(prng, [0, 1, 4, 1000]),
     clockSkew: pick(prng, [0, 0.02, 0.3]),
     loss: pick(prng, [0, 0, 0.02, 0.1, 0.3]),
     duplication: pick(prng, [0, 0.05, 0.3]),
     latencyMs: pick(prng, [0.2, 1, 5, 30]),
-    late: pick(prng, [0, 0, 0.01, 0.05]),
+    late: pick(prng, [0, 0, 0.02, 0.15]),
     syncMs: pick(prng, [0.1, 1, 10, 50]),
     diskStall: pick(prng, [0, 0, 0.005]),
     crash: pick(prng, [0, 0.0005, 0.002, 0.01]),
+    losesAll: pick(prng, [0, 0.7]),
     silentCrash: pick(prng, [0, 0.3, 1]),
     failRate: pick(prng, [0, 0, 0.3]),
     corruptChunk: pick(prng, [0, 0.2]),
@@ -104,6 +108,7 @@ function drawWeights(prng: Prng): Swarm["weights"] {
     crashCoordinator: sometimes(pick(prng, [0.5, 2])),
     crashAll: sometimes(0.2),
     partition: sometimes(pick(prng, [0.4, 1.5, 4])),
+    offCoordinator: sometimes(pick(prng, [0.5, 2])),
     heal: pick(prng, [0.5, 2]),
     handover: sometimes(0.6),
     nominate: sometimes(pick(prng, [0.6, 5])),
