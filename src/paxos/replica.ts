@@ -43,6 +43,7 @@ import { onRead, onReadCancel, onReadIndex, onReadIndexReply, redispatchReads, t
 import { durableDecided } from "./record.js";
 import { hastenResend, onFailing, resendDue, tickResend } from "./resend.js";
 import { micros, NOT_DUE, type Peer, type ReplicaState } from "./state.js";
+import { blockedSentence } from "./status.js";
 
 export { CHECKPOINT_SLOTS } from "./checkpoint.js";
 export { canPropose, isActiveCoordinator } from "./coordinator.js";
@@ -142,6 +143,7 @@ function onTick(state: ReplicaState, out: Outbox): void {
   if (state.now >= state.nextHelloAt) {
     state.nextHelloAt = state.now + micros(HELLO_MS);
     sayHello(state, out, allPeers(state));
+    tellFounding(state, out);
   }
   if (!hasIdentity(state)) {
     return;
@@ -155,6 +157,14 @@ function onTick(state: ReplicaState, out: Outbox): void {
   tickResend(state, out);
   tickReads(state, out);
   tickCatchUp(state, out);
+}
+
+/** While the cluster is being founded the log names who is awaited, whenever that changes. */
+function tellFounding(state: ReplicaState, out: Outbox): void {
+  const sentence = state.highestRound === 0 ? blockedSentence(state) : null;
+  if (sentence !== null) {
+    notice(state, out, "info", "founding", sentence);
+  }
 }
 
 function onPersisted(state: ReplicaState, out: Outbox, lsn: number): void {

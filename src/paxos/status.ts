@@ -3,7 +3,7 @@ import type { Ballot } from "./ballot.js";
 import { highestKnownDecided } from "./catch-up.js";
 import { isQuorum } from "./configuration.js";
 import { isFounded } from "./election.js";
-import { awaitedForFounding, refusalText } from "./founding.js";
+import { awaitedForFounding, listDifference, refusalText } from "./founding.js";
 import { followedCoordinator } from "./grant.js";
 import type { Address, ClusterId, ReplicaId, Slot } from "./ids.js";
 import { currentConfiguration } from "./log.js";
@@ -103,7 +103,27 @@ function unacknowledged(state: ReplicaState): Address[] {
     .map(({ address }) => address);
 }
 
-function blockedSentence(state: ReplicaState): string | null {
+function foundingSentence(total: number, awaited: readonly Address[]): string {
+  const said = total - awaited.length;
+  return awaited.length > 0
+    ? `The cluster is being founded: ${said} of ${total} servers have said hello; waiting for ${awaited.join(", ")}.`
+    : "The cluster is being founded.";
+}
+
+/** Why servers that did say hello are waited for all the same: their lists differ from ours. */
+function differencesOfLists(state: ReplicaState): string[] {
+  const sentences: string[] = [];
+  for (const peer of state.peers.values()) {
+    const difference = peer.hello === null || hasIdentity(state) ? null : listDifference(state, peer.hello);
+    if (difference !== null) {
+      sentences.push(`The list of replicas of ${peer.address} differs from this server's: ${difference}.`);
+    }
+  }
+  return sentences;
+}
+
+/** Why nothing can be decided now, and what is needed; null when nothing stands in the way. */
+export function blockedSentence(state: ReplicaState): string | null {
   const refused = refusalText(state);
   if (refused !== null) {
     return refused;
@@ -114,10 +134,7 @@ function blockedSentence(state: ReplicaState): string | null {
   const total = state.options.list.length;
   const awaited = hasIdentity(state) ? unacknowledged(state) : awaitedForFounding(state);
   if (!hasIdentity(state) || awaited.length > 0) {
-    const said = total - awaited.length;
-    return awaited.length > 0
-      ? `The cluster is being founded: ${said} of ${total} servers have said hello; waiting for ${awaited.join(", ")}.`
-      : "The cluster is being founded.";
+    return [foundingSentence(total, awaited), ...differencesOfLists(state)].join(" ");
   }
   const configuration = currentConfiguration(state);
   if (isQuorum(configuration, (replica) => isVoterLive(state, replica))) {
