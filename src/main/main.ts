@@ -37,14 +37,6 @@ export async function runServer(config: ServerConfig): Promise<RunningServer> {
     segmentBytes: Math.ceil(config.segmentBytes / SEGMENT_STEP_BYTES) * SEGMENT_STEP_BYTES,
     onFailure: (failure) => disk.onFailure(failure),
   });
-  const owner = ownerOf(storage);
-  if (owner !== null && owner !== config.paxosAddress) {
-    await storage.close();
-    throw new StorageFailure("foreign", `this is the data of server ${owner}, and this server is ${config.paxosAddress}`, {
-      path: config.dataDir,
-      remedy: `Give each server a data_dir of its own, or start this one with my_paxos:'${owner}'.`,
-    });
-  }
   const foreign = foreignOwner(config, storage);
   if (foreign !== null) {
     await storage.close();
@@ -64,15 +56,6 @@ export async function runServer(config: ServerConfig): Promise<RunningServer> {
       }
     },
   });
-}
-
-/**
- * The Paxos address under which the cluster knows the replica on this disk; null for one that has no identity yet. Under
- * another address it would vote in another's name, or be counted twice.
- */
-function ownerOf({ durable }: Storage): string | null {
-  const roster = durable.trimmedConfiguration?.roster ?? [];
-  return roster.find(({ replica }) => replica === durable.replica)?.address ?? null;
 }
 
 /** The refusal of a directory that belongs to another server of a cluster, or null: two servers must never speak under one identity. */

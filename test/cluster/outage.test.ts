@@ -63,7 +63,7 @@ async function threeDown(cluster: Cluster): Promise<void> {
   for (const server of up) {
     const blocked = await cluster.awaitStatus(server.index, "blocked", (status) => status.blocked !== "");
     const channel = new RawChannel(server.clientAddress);
-    for (const answer of await Promise.all([channel.put("three-down", "during", 9000), channel.get("three-down", 9000)])) {
+    for (const answer of await Promise.all([channel.put("three-down", "during", 3000), channel.get("three-down", 3000)])) {
       assert.equal(answer.code, "UNAVAILABLE", answer.details);
       for (const index of down) {
         const missing = cluster.server(index).paxosAddress;

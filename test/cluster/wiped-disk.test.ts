@@ -41,7 +41,7 @@ test("a wiped server does not vote under its old identity, and says what to do",
     // With one real voter left and the wiped one running, a vote of the latter would make a quorum.
     await other.kill();
     const alone = new RawChannel(cluster.server(coordinator).clientAddress);
-    const refused = await alone.put("alone", "never decided by one", 8000);
+    const refused = await alone.put("alone", "never decided by one", 3000);
     assert.equal(refused.code, "UNAVAILABLE", refused.details);
     assert.ok(refused.details.includes(other.paxosAddress), refused.details);
     alone.close();
