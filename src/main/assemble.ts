@@ -57,25 +57,18 @@ export async function assemble(parts: Parts): Promise<RunningServer> {
     restore,
     onFatal: (status) => shut(status),
   });
-  const services = { server, config, memoryBytes: () => process.memoryUsage.rss() };
-  const clientPort = new GrpcServer(clientServices(services));
-  const peers = {
-    self: addressOf(config.paxosAddress),
-    call: callPeer,
-    exchange: network.onExchange,
-    messageBytesMax: PEER_MESSAGE_BYTES_MAX,
-  };
-  const paxosPort = new GrpcServer(paxosServices(services, peers));
+  const ports = portsOf(parts, server, network);
   const onBug = (error: unknown): void => server.fatal(error);
   const shut = (status: number): void => {
-    clientPort.close();
-    paxosPort.close();
+    ports.client.close();
+    ports.paxos.close();
     process.removeListener("uncaughtException", onBug);
     ended(status);
   };
   try {
-    await paxosPort.listen(config.paxosListen.host, config.paxosListen.port);
-    await clientPort.listen(config.clientListen.host, config.clientListen.port);
+    await ports.client.listen(config.clientListen.host, config.clientListen.port);
+    // Last, and the server starts in the same turn of the event loop: no Hello finds nobody who hears it.
+    await ports.paxos.listen(config.paxosListen.host, config.paxosListen.port);
   } catch (error) {
     shut(EXIT_STATUS.startup);
     await server.end("This server could not start.");
@@ -84,19 +77,27 @@ export async function assemble(parts: Parts): Promise<RunningServer> {
   process.on("uncaughtException", onBug);
   parts.onServer(server);
   await server.start();
-  log.log("info", "listening", `Clients connect to ${config.clientAddress}, servers to ${config.paxosAddress}.`, {
-    client: config.clientAddress,
-    paxos: config.paxosAddress,
-  });
+  const { clientAddress, paxosAddress } = config;
+  const where = { client: clientAddress, paxos: paxosAddress };
+  log.log("info", "listening", `Clients connect to ${clientAddress}, servers to ${paxosAddress}.`, where);
   const stop = once(async () => {
     log.log("info", "stopping", "The server hands over, ends its requests, and stops.");
-    const drained = clientPort.drain(config.drainMs);
+    const drained = ports.client.drain(config.drainMs);
     await server.stop();
     await drained;
     log.log("info", "stopped", "The server has stopped; its data is kept.");
     shut(EXIT_STATUS.ok);
   });
   return { stop, closed };
+}
+
+type Ports = { readonly client: GrpcServer; readonly paxos: GrpcServer };
+
+function portsOf({ config }: Parts, server: Server, network: GrpcPeerNetwork): Ports {
+  const services = { server, config, memoryBytes: () => process.memoryUsage.rss() };
+  const self = addressOf(config.paxosAddress);
+  const peers = { self, call: callPeer, exchange: network.onExchange, messageBytesMax: PEER_MESSAGE_BYTES_MAX };
+  return { client: new GrpcServer(clientServices(services)), paxos: new GrpcServer(paxosServices(services, peers)) };
 }
 
 /** The state machine as the newest snapshot left it; what the log has beyond is applied by the replica. */

@@ -17,6 +17,9 @@ export const FORWARDED_WAITING_BYTES_MAX = 64 * 1024 * 1024;
 /** Replies are sent in parts of about this size. */
 const REPLY_PART_BYTES = 1024 * 1024;
 
+/** A larger reply is not sent: the other server has it when it applies the command itself. */
+export const REPLY_BYTES_MAX = 2 * 1024 * 1024;
+
 type Wait = { readonly from: Address; readonly id: number; remaining: number; replies: ByteWriter };
 type Queued = {
   readonly session: SessionId;
@@ -95,7 +98,10 @@ export class ForwardedWrites {
     }
     ofSession.delete(seq);
     wait.remaining--;
-    wait.replies.varint(seq).bytes(encodeReply(reply));
+    const encoded = encodeReply(reply);
+    if (encoded.length <= REPLY_BYTES_MAX) {
+      wait.replies.varint(seq).bytes(encoded);
+    }
     if (wait.remaining === 0 || wait.replies.length >= REPLY_PART_BYTES) {
       const payload = wait.replies.finish();
       wait.replies = new ByteWriter();

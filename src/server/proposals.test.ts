@@ -4,11 +4,12 @@ import { test } from "node:test";
 import { present } from "../base/assert.js";
 import { BatchCursor } from "../kv/batch.js";
 import { encodePlainPut } from "../kv/command.js";
-import { NO_SESSION, revision, sessionId } from "../kv/model.js";
+import { NO_LEASE, NO_SESSION, revision, sessionId } from "../kv/model.js";
 import type { Reply } from "../kv/reply.js";
 import type { Batch } from "../paxos/batch.js";
 import { type Address, address } from "../paxos/ids.js";
 import type { Forward, ForwardReply } from "../paxos/message.js";
+import { REPLY_BYTES_MAX } from "./forwarded.js";
 import { FORWARD_RETRY_MS, Proposals } from "./proposals.js";
 
 const a = address("127.0.0.1:9000");
@@ -116,6 +117,32 @@ test("the coordinator's reply answers too; a later application of the same comma
   origin.proposals.onForwardReply(b, coordinator.sent.at(-1)?.message as ForwardReply);
   origin.proposals.onReply(sessionId(3), 1, ok);
   deepEqual(origin.seen.slice(1), ["done x"]);
+});
+
+test("a reply too large for a message is left to the other server's own application", () => {
+  const origin = harness();
+  origin.proposals.onCoordination(b, false);
+  origin.register();
+  origin.put("x");
+  origin.put("y");
+  origin.proposals.cut(true);
+  const coordinator = harness();
+  coordinator.proposals.onCoordination(b, true);
+  coordinator.proposals.onForward(a, origin.sent[0]?.message as Forward);
+  const previous = {
+    key: bytes("x"),
+    value: new Uint8Array(REPLY_BYTES_MAX),
+    createRevision: revision(2),
+    modRevision: revision(2),
+    version: 1,
+    lease: NO_LEASE,
+  };
+  coordinator.proposals.onReply(sessionId(3), 1, { kind: "put", revision: revision(3), previous });
+  coordinator.proposals.onReply(sessionId(3), 2, ok);
+  origin.proposals.onForwardReply(b, coordinator.sent.at(-1)?.message as ForwardReply);
+  deepEqual(origin.seen.slice(1), ["done y"]);
+  origin.proposals.onReply(sessionId(3), 1, ok);
+  deepEqual(origin.seen.slice(2), ["done x"]);
 });
 
 test("when the coordinator changes, everything unanswered is asked of the next one under the same numbers", () => {

@@ -436,7 +436,7 @@ export class Server {
   private makeProposals(): Proposals {
     const { config, clock, random, network, log } = this.options;
     return new Proposals({
-      caps: { bytes: config.batchMaxBytes, commands: config.batchMaxCommands },
+      caps: { bytes: Math.min(config.batchMaxBytes, COMMAND_BYTES_MAX), commands: config.batchMaxCommands },
       now: () => clock.nowMicros(),
       canPropose: () => canPropose(this.replica),
       propose: (batch) => this.driver.deliver({ kind: "propose", batch }),
