@@ -33,7 +33,6 @@ export interface ClientConnectionOptions {
 }
 
 export class ClientConnection implements SessionRole, ClientCallHost {
-  readonly server = false;
   readonly session: Session;
   readonly messageBytesMax: number;
   readonly streamQueueBytesMax: number;

@@ -13,6 +13,8 @@ export interface GrpcLimits {
   readonly concurrentStreamsMax: number;
   /** Connections of a server; more are closed on arrival. Default 16,384. */
   readonly connectionsMax: number;
+  /** Milliseconds within which a new connection must have said what it speaks; else it is closed. Default 10,000. */
+  readonly firstBytesMsMax: number;
   /** Bytes of incomplete or paused messages held for one connection; the call that exceeds it ends with RESOURCE_EXHAUSTED. Default 64 MiB. */
   readonly receiveHeldBytesMax: number;
   /** Bytes of unary replies that wait for a slow reader's window; the reply that exceeds it becomes RESOURCE_EXHAUSTED. Default 64 MiB. */
@@ -26,6 +28,7 @@ export const DEFAULT_LIMITS: GrpcLimits = {
   headerListBytesMax: 16 * 1024,
   concurrentStreamsMax: 4096,
   connectionsMax: 16_384,
+  firstBytesMsMax: 10_000,
   receiveHeldBytesMax: 64 * 1024 * 1024,
   repliesHeldBytesMax: 64 * 1024 * 1024,
   streamQueueBytesMax: 4 * 1024 * 1024,

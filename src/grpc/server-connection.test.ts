@@ -5,6 +5,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ERROR, encodeFrame, FLAG, FRAME, readU32 } from "./frames.js";
+import { RECENT_STREAMS_MAX } from "./recent-streams.js";
+import { STATUS_MESSAGE_CHARACTERS_MAX } from "./response-fields.js";
 import { GRPC_STATUS } from "./status.js";
 import { testServices } from "./testing/services.js";
 import { dataFrame, grpcMessage, messagesOf, REQUEST_FIELDS, requestFields, type SeenFrame, u32, WireClient } from "./testing/wire.js";
@@ -425,4 +427,22 @@ test("the fast path: alternating methods and fresh timeouts decode right while t
       assert.equal(statusOf(frames), "12");
     }
   }
+});
+
+test("a status message is cut where no header list would take it", () => {
+  const client = new WireClient(testServices().services);
+  client.unary(1, Buffer.from(`\x05${"x".repeat(10_000)}`), requestFields("/test.Service/Fail"));
+  assert.equal(client.frames()[0]?.fields?.["grpc-message"]?.length, STATUS_MESSAGE_CHARACTERS_MAX);
+});
+
+test("streams that we ended early are remembered for a while, not for ever", () => {
+  const client = new WireClient(testServices().services);
+  for (let i = 0; i <= RECENT_STREAMS_MAX; i++) {
+    client.send(client.headers(1 + 2 * i, requestFields("/test.Service/Nothing")));
+  }
+  client.frames();
+  client.send(dataFrame(3, HELLO, true));
+  assert.deepEqual(client.frames(), []);
+  client.send(dataFrame(1, HELLO, true));
+  assert.deepEqual(resetCodes(client.frames()), [ERROR.STREAM_CLOSED]);
 });

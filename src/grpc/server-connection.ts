@@ -26,7 +26,6 @@ const PRIORITY_HEADERS = FLAG.END_HEADERS | FLAG.PRIORITY;
 const PRIORITY_BYTES = 5;
 
 export class ServerConnection implements Responder, SessionRole, CallHost {
-  readonly server = true;
   readonly session: Session;
   readonly remote: string;
   readonly messageBytesMax: number;

@@ -285,6 +285,16 @@ test("a port in use is an error of listen", async () => {
   await assert.rejects(new GrpcServer(testServices().services).listen("127.0.0.1", port), { code: "EADDRINUSE" });
 });
 
+test("a connection that says nothing is closed in time", async () => {
+  const hasty = new GrpcServer(testServices({ firstBytesMsMax: 20 }).services);
+  const listening = await hasty.listen("127.0.0.1", 0);
+  const socket = createConnection({ port: listening.port, host: "127.0.0.1" });
+  socket.on("error", () => {});
+  socket.write("PRI ");
+  await once(socket, "close");
+  hasty.close();
+});
+
 test("connections above the limit are closed on arrival", async () => {
   const few = new GrpcServer(testServices({ connectionsMax: 1 }).services);
   const listening = await few.listen("127.0.0.1", 0);

@@ -10,29 +10,23 @@ import type { GrpcServices } from "./service.js";
 import { sniffProtocol } from "./sniff.js";
 import { SocketLink } from "./socket-link.js";
 
-/** A connection must say what it speaks within this time. */
-export const FIRST_BYTES_MS = 10_000;
-
 export interface GrpcServerOptions extends GrpcServices {
   /**
    * Takes over a connection that does not speak HTTP/2, with the bytes read from it so far; the socket is paused and has no listeners
-   * but one for errors. Default: HTTP/1 is answered with 505 and the connection is closed.
+   * but those of this server for its end. From then on it is the hook's: `drain` and `close` leave it alone. Default: HTTP/1 is answered
+   * with 505 and the connection is closed.
    */
   readonly onOtherProtocol?: (socket: Socket, firstBytes: Buffer) => void;
-}
-
-/** One connection with all its parts. */
-interface Attached {
-  readonly socket: Socket;
-  readonly connection: ServerConnection;
+  /** The system could not give us a new connection (no file descriptors, say); we go on listening. */
+  readonly onAcceptError?: (error: Error) => void;
 }
 
 export class GrpcServer {
   private readonly options: GrpcServerOptions;
   private readonly limits: GrpcLimits;
   private readonly server: Server;
-  private readonly sockets = new Set<Socket>();
-  private readonly attached = new Set<Attached>();
+  /** Open connections; without a state while they have not said what they speak. */
+  private readonly sockets = new Map<Socket, ServerConnection | undefined>();
   private draining = false;
   private onIdle: (() => void) | undefined;
 
@@ -43,7 +37,7 @@ export class GrpcServer {
     this.server.maxConnections = this.limits.connectionsMax;
   }
 
-  /** Connections that are open, of any protocol. */
+  /** Open connections that are gRPC's, or have not said what they speak. */
   get connections(): number {
     return this.sockets.size;
   }
@@ -54,6 +48,7 @@ export class GrpcServer {
       this.server.once("error", reject);
       this.server.listen(port, host, () => {
         this.server.removeListener("error", reject);
+        this.server.on("error", (error) => this.options.onAcceptError?.(error));
         const address = this.server.address();
         resolve({ port: typeof address === "object" && address !== null ? address.port : port });
       });
@@ -67,12 +62,11 @@ export class GrpcServer {
   async drain(deadlineMs: number): Promise<void> {
     this.draining = true;
     this.server.close();
-    for (const { connection } of this.attached) {
-      connection.drain();
-    }
-    for (const socket of this.sockets) {
-      if (![...this.attached].some((each) => each.socket === socket)) {
+    for (const [socket, connection] of this.sockets) {
+      if (connection === undefined) {
         socket.destroy();
+      } else {
+        connection.drain();
       }
     }
     const shutDown = setTimeout(() => this.shutDown(), deadlineMs);
@@ -84,14 +78,14 @@ export class GrpcServer {
   close(): void {
     this.draining = true;
     this.server.close();
-    for (const socket of this.sockets) {
+    for (const socket of this.sockets.keys()) {
       socket.destroy();
     }
   }
 
   private shutDown(): void {
-    for (const { connection } of this.attached) {
-      connection.shutDown();
+    for (const connection of this.sockets.values()) {
+      connection?.shutDown();
     }
   }
 
@@ -109,19 +103,21 @@ export class GrpcServer {
   }
 
   private onSocket(socket: Socket): void {
-    this.sockets.add(socket);
+    this.sockets.set(socket, undefined);
     // The reason arrives with "close"; without a listener an error would end the process.
     socket.on("error", () => {});
-    socket.on("close", () => {
-      this.sockets.delete(socket);
-      this.reportIdle();
-    });
+    socket.on("close", () => this.letGo(socket));
     this.awaitProtocol(socket);
+  }
+
+  private letGo(socket: Socket): void {
+    this.sockets.delete(socket);
+    this.reportIdle();
   }
 
   private awaitProtocol(socket: Socket): void {
     let first: Buffer = Buffer.alloc(0);
-    const timeout = setTimeout(() => socket.destroy(), FIRST_BYTES_MS);
+    const timeout = setTimeout(() => socket.destroy(), this.limits.firstBytesMsMax);
     const stop = () => {
       clearTimeout(timeout);
       socket.removeListener("data", onData);
@@ -138,6 +134,7 @@ export class GrpcServer {
         this.attach(socket, first.subarray(PREFACE.length));
       } else {
         socket.pause();
+        this.letGo(socket);
         (this.options.onOtherProtocol ?? refuseOtherProtocol)(socket, first);
       }
     };
@@ -148,9 +145,7 @@ export class GrpcServer {
   private attach(socket: Socket, rest: Buffer): void {
     const link = new SocketLink(socket);
     const connection = new ServerConnection(this.options, this.limits, link, `${socket.remoteAddress}:${socket.remotePort}`);
-    const attached: Attached = { socket, connection };
-    this.attached.add(attached);
-    socket.on("close", () => this.attached.delete(attached));
+    this.sockets.set(socket, connection);
     link.attach(connection);
     if (this.draining) {
       connection.drain();

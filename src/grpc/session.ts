@@ -6,7 +6,7 @@
 
 import { CONTROL_BUDGET, FloodGuard, RESET_BUDGET, SETTINGS_COST } from "./flood-guard.js";
 import { FrameReader, type FrameSink, frameFlags, frameStream, frameType } from "./frame-reader.js";
-import { FrameWriter } from "./frame-writer.js";
+import { FrameWriter, PING_BYTES } from "./frame-writer.js";
 import { ERROR, encodeSettings, FLAG, FRAME, FRAME_HEADER_BYTES, readU31, readU32, SETTING, WINDOW_DEFAULT, WINDOW_MAX } from "./frames.js";
 import { type HeaderFields, HpackDecoder, HpackError } from "./hpack-decoder.js";
 import { Output } from "./output.js";
@@ -26,7 +26,6 @@ export const CONTINUATIONS_MAX = 32;
 /** While this much waits to be written we read nothing: answers to control frames are bounded so. Above what the sender fills by itself. */
 export const OUTPUT_BYTES_PAUSE = 4 * 1024 * 1024;
 
-const PING_BYTES = 8;
 const PRIORITY_BYTES = 5;
 
 /** What a session needs of the world. */
@@ -45,8 +44,6 @@ export interface SessionPort {
 
 /** The owner of a session's streams. */
 export interface SessionRole {
-  /** Whether we are the server: the peer's streams are odd. */
-  readonly server: boolean;
   /** Offered at each HEADERS and DATA frame that lies whole in a chunk; see `FrameSink.takeAhead`. */
   takeAhead(bytes: Buffer, at: number): number;
   /** A decoded header block; undefined fields stand for a list above the limit. */
