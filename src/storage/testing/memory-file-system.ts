@@ -18,7 +18,8 @@ export type Verdict = "go" | "cut" | "fail" | Promise<void>;
 
 export type FaultPlan = (step: Step) => Verdict;
 
-const NEVER = new Promise<never>(() => {});
+/** A fresh one each time: a shared one would hold on to everything that ever waited for it. */
+const never = (): Promise<never> => new Promise(() => {});
 
 export class MemoryFileSystem implements FileSystem {
   readonly disk: MemoryDisk;
@@ -113,7 +114,7 @@ export class MemoryFileSystem implements FileSystem {
 
   /** Resolves a little later while the power is on, else never. */
   async alive(): Promise<void> {
-    await (this.life === this.disk.life ? undefined : NEVER);
+    await (this.life === this.disk.life ? undefined : never());
   }
 
   /** `begin` makes the change as a cut may leave it, `complete` what holds once it is over. */
