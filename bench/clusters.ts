@@ -27,11 +27,18 @@ export type Cluster = {
   /** The coordinator's process first. */
   readonly pids: readonly number[];
   readonly put: Target;
+  /** The same put at each server, the coordinator first. */
+  readonly puts: readonly Target[];
   readonly get: Target;
   /** The store's revision, to count what was really written. */
   revision(): Promise<number>;
   stop(): Promise<void>;
 };
+
+const putMessage = toBinary(PutRequestSchema, create(PutRequestSchema, { key: KEY, value: VALUE }));
+const synodPut = (port: number): Target => ({ host: HOST, port, path: "/keyvaluestore.KeyValueStore/PutPair", message: putMessage });
+// etcd's PutRequest and RangeRequest begin with the same fields as ours: 1 key, 2 value.
+const etcdPut = (port: number): Target => ({ host: HOST, port, path: "/etcdserverpb.KV/Put", message: putMessage });
 
 type Started = ReturnType<typeof start>;
 
@@ -76,12 +83,8 @@ export async function startSynod(count: number): Promise<Cluster> {
       name: "synod",
       version: (await coordinator.status()).version,
       pids: order.map((at) => (children[at] as Started).pid),
-      put: {
-        host: HOST,
-        port,
-        path: "/keyvaluestore.KeyValueStore/PutPair",
-        message: toBinary(PutRequestSchema, create(PutRequestSchema, { key: KEY, value: VALUE })),
-      },
+      put: synodPut(port),
+      puts: order.map((at) => synodPut(client[at] as number)),
       get: {
         host: HOST,
         port,
@@ -169,13 +172,8 @@ export async function startEtcd(count: number): Promise<Cluster> {
       name: "etcd",
       version: leader.Status.version,
       pids: order.map((index) => (children[index] as Started).pid),
-      // etcd's PutRequest and RangeRequest begin with the same fields: 1 key, 2 value.
-      put: {
-        host: HOST,
-        port,
-        path: "/etcdserverpb.KV/Put",
-        message: toBinary(PutRequestSchema, create(PutRequestSchema, { key: KEY, value: VALUE })),
-      },
+      put: etcdPut(port),
+      puts: order.map((index) => etcdPut(client[index] as number)),
       get: {
         host: HOST,
         port,

@@ -41,6 +41,7 @@ export async function stop(child: ChildProcess): Promise<void> {
   }
   const exited = once(child, "exit");
   child.kill("SIGTERM");
+  child.kill("SIGCONT");
   const timer = setTimeout(() => child.kill("SIGKILL"), STOP_PATIENCE_MS);
   await exited;
   clearTimeout(timer);

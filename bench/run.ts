@@ -9,11 +9,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type Cluster, hasEtcd, startEtcd, startSynod } from "./clusters.js";
+import { type Gap, measureGap } from "./failover.js";
 import { h2load, type Load, type Measured } from "./h2load.js";
 import { cpuMicros, residentBytes } from "./processes.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const SERVERS = 3;
+const FAILOVER_TRIALS = 5;
 const IDLE_SERVERS = 5;
 const IDLE_MS = 20_000;
 /** What a load of so many requests in flight looks like. */
@@ -86,6 +88,27 @@ async function measureLoads(clusters: readonly Cluster[], loads: readonly number
   return rows;
 }
 
+async function measureFailover(withPeer: boolean): Promise<Gap[]> {
+  const gaps: Gap[] = [];
+  for (const fault of ["SIGKILL", "SIGSTOP"] as const) {
+    for (let trial = 0; trial < FAILOVER_TRIALS; trial++) {
+      for (const start of withPeer ? [startSynod, startEtcd] : [startSynod]) {
+        const cluster = await start(SERVERS);
+        try {
+          const gap = await measureGap(cluster, fault);
+          gaps.push(gap);
+          console.error(
+            `${gap.system} ${fault}: ${gap.gapMs.toFixed(0)} ms without a write, ${gap.failed} of ${gap.failed + gap.succeeded} writes failed`,
+          );
+        } finally {
+          await cluster.stop();
+        }
+      }
+    }
+  }
+  return gaps;
+}
+
 type Idle = { readonly server: number; readonly cpuPercent: number; readonly residentMiB: number };
 
 async function measureIdle(): Promise<Idle[]> {
@@ -109,7 +132,19 @@ function ratio(rows: readonly Row[], row: Row): string {
   return row.system === "synod" && peer !== undefined ? `${(row.perSecond / peer.perSecond).toFixed(1)}x` : "";
 }
 
-function table(rows: readonly Row[], idle: readonly Idle[]): string {
+function gapLines(gaps: readonly Gap[]): string[] {
+  const lines = ["", "| system | fault of the coordinator | longest time without a write, ms, each trial | median |", "|---|---|---|---|"];
+  for (const fault of ["SIGKILL", "SIGSTOP"] as const) {
+    for (const system of new Set(gaps.map((gap) => gap.system))) {
+      const found = gaps.filter((gap) => gap.system === system && gap.fault === fault).map((gap) => Math.round(gap.gapMs));
+      const median = [...found].sort((a, b) => a - b)[Math.floor(found.length / 2)];
+      lines.push(`| ${system} | ${fault} | ${found.join(", ")} | ${median} |`);
+    }
+  }
+  return gaps.length === 0 ? [] : lines;
+}
+
+function table(rows: readonly Row[], idle: readonly Idle[], gaps: readonly Gap[]): string {
   const lines: string[] = [];
   if (rows.length > 0) {
     lines.push(
@@ -137,7 +172,7 @@ function table(rows: readonly Row[], idle: readonly Idle[]): string {
       );
     }
   }
-  return lines.join("\n");
+  return [...lines, ...gapLines(gaps)].join("\n");
 }
 
 async function main(): Promise<void> {
@@ -146,15 +181,18 @@ async function main(): Promise<void> {
       loads: { type: "string", default: "1,64,256,1024" },
       requests: { type: "string" },
       idle: { type: "boolean", default: false },
+      failover: { type: "boolean", default: false },
       "no-peer": { type: "boolean", default: false },
       write: { type: "boolean", default: false },
     },
   });
   const rows: Row[] = [];
-  if (!values.idle || values.write) {
+  const withPeer = !values["no-peer"] && hasEtcd();
+  const isPart = values.idle || values.failover;
+  if (!isPart || values.write) {
     const clusters = [await startSynod(SERVERS)];
     try {
-      if (!values["no-peer"] && hasEtcd()) {
+      if (withPeer) {
         clusters.push(await startEtcd(SERVERS));
       } else {
         console.error("etcd is not measured: left out, or not installed (Debian: etcd-server, etcd-client)");
@@ -171,19 +209,20 @@ async function main(): Promise<void> {
     }
   }
   const idle = values.idle || values.write ? await measureIdle() : [];
-  const text = table(rows, idle);
+  const gaps = values.failover || values.write ? await measureFailover(withPeer) : [];
+  const text = table(rows, idle, gaps);
   console.log(text);
   if (values.write) {
-    write(rows, idle, text);
+    write({ rows, idle, gaps }, text);
   }
 }
 
-function write(rows: readonly Row[], idle: readonly Idle[], text: string): void {
+function write(results: { rows: readonly Row[]; idle: readonly Idle[]; gaps: readonly Gap[] }, text: string): void {
   const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: root, encoding: "utf8" }).trim();
   const date = new Date().toISOString().slice(0, 10);
   const machine = { cpu: cpus()[0]?.model ?? "", cores: cpus().length, kernel: release(), node: process.version };
   const path = join(root, "bench", "results", `${date}-${commit}`);
-  writeFileSync(`${path}.json`, `${JSON.stringify({ date, commit, machine, rows, idle }, null, 2)}\n`);
+  writeFileSync(`${path}.json`, `${JSON.stringify({ date, commit, machine, ...results }, null, 2)}\n`);
   const heading = `# ${date}, commit ${commit}\n\n${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}; see ../METHOD.md.\n\n`;
   writeFileSync(`${path}.md`, `${heading}${text}\n`);
 }
