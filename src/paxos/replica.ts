@@ -197,8 +197,8 @@ function onConnected(state: ReplicaState, out: Outbox, address: Address): void {
 
 function onPeerGone(state: ReplicaState, address: Address): void {
   const peer = state.peers.get(address);
-  if (peer !== undefined) {
-    peer.gone = true;
+  if (peer !== undefined && !peer.gone) {
+    peer.gone = true; // said again, it must not begin the wait for our nomination anew
     voidGrantOfGone(state, peer);
   }
 }
