@@ -17,7 +17,7 @@ export interface SnapshotWriter {
   push(chunk: Uint8Array): Promise<void>;
   /** Syncs, renames into place, syncs the directory and reads everything back; resolves with the facts for the `snapshot` record. */
   finish(): Promise<SnapshotMeta>;
-  /** Gives up and deletes what was written. */
+  /** Gives up and deletes what was written. Nothing once it is finished, or given up before. */
   abort(): Promise<void>;
 }
 
@@ -28,6 +28,7 @@ export interface SnapshotReceiver {
   storeChunk(chunk: number, bytes: Uint8Array): Promise<void>;
   /** Whether all chunks make up the snapshot that `meta` describes: if so it is renamed into place, durably; if not it is deleted. */
   finish(): Promise<boolean>;
+  /** Gives up and deletes what was stored. Nothing once it is finished, or given up before. */
   abort(): Promise<void>;
 }
 

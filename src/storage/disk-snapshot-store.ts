@@ -39,6 +39,7 @@ export class DiskSnapshotStore implements SnapshotStore {
   private readonly placed = new Map<number, Placed>();
   private named: SnapshotMeta | null = null;
   private writing = false;
+  private writer: DiskSnapshotWriter | null = null;
   private receiver: DiskSnapshotReceiver | null = null;
   private removing: Promise<void> = Promise.resolve();
   private timer: TimerHandle | null = null;
@@ -63,9 +64,11 @@ export class DiskSnapshotStore implements SnapshotStore {
     this.writing = true;
     const site = this.site(() => {
       this.writing = false;
+      this.writer = null;
     });
     try {
-      return await DiskSnapshotWriter.begin(site, SNAPSHOT_WRITE_TEMP, base);
+      this.writer = await DiskSnapshotWriter.begin(site, SNAPSHOT_WRITE_TEMP, base);
+      return this.writer;
     } catch (error) {
       this.writing = false;
       throw error;
@@ -96,7 +99,7 @@ export class DiskSnapshotStore implements SnapshotStore {
         yield await guard(path, "read a snapshot", () => readPlace(file, path, place));
       }
     } finally {
-      placed.readers -= 1;
+      await this.endRead(placed);
     }
   }
 
@@ -114,7 +117,7 @@ export class DiskSnapshotStore implements SnapshotStore {
         return place === undefined ? null : await readPlace(file, placed.path, place);
       });
     } finally {
-      placed.readers -= 1;
+      await this.endRead(placed);
     }
   }
 
@@ -135,12 +138,23 @@ export class DiskSnapshotStore implements SnapshotStore {
     this.removeSuperseded();
   }
 
-  /** Waits for removals and closes the files. A snapshot in the making is left to the next start, which deletes it. */
+  /** Gives up what is in the making, waits for removals and closes the files; one that is being read closes after its last read. */
   async close(): Promise<void> {
     this.closed = true;
     this.timer?.cancel();
+    await this.writer?.abort();
+    await this.receiver?.abort();
     await this.removing;
     for (const placed of this.placed.values()) {
+      if (placed.readers === 0) {
+        await (await placed.opened)?.file.close();
+      }
+    }
+  }
+
+  private async endRead(placed: Placed): Promise<void> {
+    placed.readers -= 1;
+    if (this.closed && placed.readers === 0) {
       await (await placed.opened)?.file.close();
     }
   }

@@ -141,7 +141,9 @@ export class SegmentedWal implements Wal {
       this.seal();
       await this.idle();
     }
-    await this.current?.file.close();
+    if (!this.writing) {
+      await this.current?.file.close();
+    }
   }
 
   /** Another part of the storage failed: nothing more is written or called back. */

@@ -40,6 +40,9 @@ class TemporarySnapshot {
   readonly path: string;
   private end = SNAPSHOT_HEAD_BYTES;
   private unsynced = SNAPSHOT_HEAD_BYTES;
+  /** The operation under way: the next one waits for it, so that a file is never closed below a write. */
+  private running: Promise<unknown> = Promise.resolve();
+  private ended = false;
 
   private constructor(site: SnapshotSite, path: string, file: File) {
     this.site = site;
@@ -58,9 +61,10 @@ class TemporarySnapshot {
   }
 
   /** Appends a chunk; it is synced at the latest when `syncAfter` bytes are not. */
-  async append(chunk: Uint8Array, syncAfter: number): Promise<ChunkPlace> {
-    const place = { offset: this.end, bytes: chunk.length, hash: hashChunk(chunk) };
-    await guard(this.path, "write a snapshot", async () => {
+  append(chunk: Uint8Array, syncAfter: number): Promise<ChunkPlace> {
+    return this.alone("write a snapshot", async () => {
+      assert(!this.ended, "a snapshot takes chunks until it is finished or given up");
+      const place = { offset: this.end, bytes: chunk.length, hash: hashChunk(chunk) };
       await writeAt(this.file, place.offset, chunk);
       this.end += chunk.length;
       this.unsynced += chunk.length;
@@ -68,8 +72,8 @@ class TemporarySnapshot {
         await this.file.sync();
         this.unsynced = 0;
       }
+      return place;
     });
-    return place;
   }
 
   /** Makes it the snapshot that `meta` describes, and reads it back whole. */
@@ -77,24 +81,40 @@ class TemporarySnapshot {
     const { fileSystem, directory } = this.site;
     const path = pathIn(directory, snapshotName(meta.index));
     const end = encodeEnd({ meta, chunks }, this.end);
-    await guard(this.path, "finish a snapshot", async () => {
+    await this.alone("finish a snapshot", async () => {
+      assert(!this.ended, "a snapshot is finished once, or given up");
       await writeAt(this.file, this.end, end);
       await this.file.sync();
       await this.file.close();
       await fileSystem.rename(this.path, path);
       await fileSystem.syncDirectory(directory);
+      this.ended = true;
     });
     await guard(path, "verify a snapshot", () => verifySnapshot(fileSystem, path, meta));
     this.site.onPlaced(meta, this.end + end.length);
     this.site.onEnd();
   }
 
+  /** Nothing is left of it, unless it was placed before. */
   async discard(): Promise<void> {
-    await guard(this.path, "remove a snapshot", async () => {
+    const discarded = await this.alone("remove a snapshot", async () => {
+      if (this.ended) {
+        return false;
+      }
+      this.ended = true;
       await this.file.close();
       await removeIfThere(this.site.fileSystem, this.path);
+      return true;
     });
-    this.site.onEnd();
+    if (discarded) {
+      this.site.onEnd();
+    }
+  }
+
+  private alone<T>(action: string, work: () => Promise<T>): Promise<T> {
+    const result = this.running.then(() => guard(this.path, action, work));
+    this.running = result.catch(() => {}); // whoever called gets the failure
+    return result;
   }
 }
 
@@ -197,10 +217,8 @@ export class DiskSnapshotReceiver implements SnapshotReceiver {
   }
 
   async abort(): Promise<void> {
-    if (this.open) {
-      this.open = false;
-      await this.temporary.discard();
-    }
+    this.open = false;
+    await this.temporary.discard();
   }
 }
 

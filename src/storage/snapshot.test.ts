@@ -158,6 +158,26 @@ test("what does not make up the offered snapshot is refused", async () => {
   assert.deepEqual(await snapshotFiles(disk), []);
 });
 
+test("giving up waits for the write under way, and after the end changes nothing", async () => {
+  const disk = new MemoryDisk();
+  const { storage } = await openWorld(disk, 1);
+  const first = await storage.snapshots.create(snapshotBase(3));
+  const pushed = first.push(Uint8Array.of(1));
+  const aborted = first.abort();
+  await Promise.all([pushed, aborted]);
+  await assert.rejects(first.push(Uint8Array.of(1)), /takes chunks until/);
+  const second = await storage.snapshots.create(snapshotBase(3));
+  await first.abort();
+  await second.push(Uint8Array.of(2));
+  const meta = await second.finish();
+  await second.abort();
+  assert.deepEqual(await storage.snapshots.readChunk(meta.index, 0), Uint8Array.of(2));
+  const third = await storage.snapshots.create(snapshotBase(4));
+  await storage.close();
+  await assert.rejects(third.push(Uint8Array.of(1)), /takes chunks until/);
+  assert.deepEqual(await snapshotFiles(disk), [fileOf(3)]);
+});
+
 test("a new reception replaces the one before", async () => {
   const { storage } = await openWorld(new MemoryDisk(), 1);
   const first = await storage.snapshots.receive(offered(10));

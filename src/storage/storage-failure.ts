@@ -2,6 +2,7 @@
  * The one error of this layer: the disk broke, is full, or holds what it must not. It says which file, why, and what a person
  * can do. After one of kind "io" or "corrupt" the process must end: nothing here is ever tried again.
  */
+import { AssertionFailure } from "../base/assert.js";
 import type { Ballot } from "../paxos/ballot.js";
 import type { Slot } from "../paxos/ids.js";
 
@@ -62,8 +63,11 @@ export function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
 
-/** What an error of the File port means for the storage. One that is a StorageFailure already stays as it is. */
+/** What an error of the File port means for the storage. One that is a StorageFailure already stays as it is; a failed assertion is a bug and goes on. */
 export function failureOf(error: unknown, path: string, action: string): StorageFailure {
+  if (error instanceof AssertionFailure) {
+    throw error;
+  }
   if (error instanceof StorageFailure) {
     return error;
   }
