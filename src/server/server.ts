@@ -3,7 +3,7 @@
  * The simulator runs exactly this. It must not know sockets, files or the process it runs in; what goes wrong for good is
  * reported once, and after that it does nothing any more.
  */
-import { AssertionFailure, unreachable } from "../base/assert.js";
+import { unreachable } from "../base/assert.js";
 import { seedPrng } from "../base/prng.js";
 import { encodeCommand, encodePlainPut } from "../kv/command.js";
 import type { KvStore, Restore } from "../kv/kv-store.js";
@@ -24,7 +24,6 @@ import type { Clock } from "../ports/clock.js";
 import type { PeerNetwork } from "../ports/peer-network.js";
 import type { Random } from "../ports/random.js";
 import type { Trace } from "../ports/trace.js";
-import { StorageFailure } from "../storage/storage-failure.js";
 import { Applier } from "./applier.js";
 import { Arena } from "./arena.js";
 import type { ServerConfig } from "./config.js";
@@ -35,6 +34,7 @@ import { whatIsMissing } from "./explain.js";
 import { FailRate } from "./fail-rate.js";
 import { Housekeeping } from "./housekeeping.js";
 import { Intake } from "./intake.js";
+import { Lifecycle } from "./lifecycle.js";
 import type { Logger } from "./logger.js";
 import { Maintenance } from "./maintenance.js";
 import { Notices } from "./notices.js";
@@ -91,7 +91,7 @@ export class Server {
   private readonly arena = new Arena();
   private readonly allocate = (length: number): Uint8Array => this.arena.take(length);
   private readonly startedAt: number;
-  private phase: "starting" | "running" | "stopping" | "ended" = "starting";
+  private readonly life: Lifecycle;
   private readonly notices: Notices;
   private spaceLow = false;
   private onHandoverDone: (() => void) | null = null;
@@ -100,6 +100,8 @@ export class Server {
     const { config, clock, random } = options;
     this.options = options;
     this.startedAt = clock.nowMicros();
+    const { log, onFatal } = options;
+    this.life = new Lifecycle({ log, ring: this.ring, close: (why) => this.close(why), onFatal });
     this.replica = createReplica({
       address: addressOf(config.paxosAddress),
       clientAddress: config.clientAddress,
@@ -134,7 +136,7 @@ export class Server {
       store: options.store,
       sink: this.proposals,
       onApplied: (slot, bytes) => this.onApplied(slot, bytes),
-      later: (callback) => clock.endOfTurn(() => this.guard(callback)),
+      later: (callback) => clock.endOfTurn(() => this.life.guard(callback)),
     });
     this.housekeeping = new Housekeeping({
       historyMaxAgeMs: config.historyMaxAgeMs,
@@ -143,29 +145,29 @@ export class Server {
       store: () => this.applier.store,
       propose: (command) => this.proposals.proposeOwn(command),
     });
-    this.maintenance = new Maintenance({ clock, store: () => this.applier.store, guard: (work) => this.guard(work) });
+    this.maintenance = new Maintenance({ clock, store: () => this.applier.store, guard: (work) => this.life.guard(work) });
     this.snapshots = this.makeSnapshots();
     this.pulse = new Pulse({
       clock,
       pingMs: config.pingMs,
-      onTick: () => this.guard(() => this.onTick()),
-      onGap: () => this.guard(() => this.driver.deliver({ kind: "clockGap" })),
+      onTick: () => this.life.guard(() => this.onTick()),
+      onGap: () => this.life.guard(() => this.driver.deliver({ kind: "clockGap" })),
     });
   }
 
   /** Begins: recovers what the log holds, and speaks to the others. Resolves when the network listens. */
   async start(): Promise<void> {
-    this.phase = "running";
-    this.guard(() => this.driver.deliver({ kind: "start", durable: this.options.durable }));
+    this.life.advance("running");
+    this.life.guard(() => this.driver.deliver({ kind: "start", durable: this.options.durable }));
     this.pulse.start();
     await this.options.network.start([...this.replica.peers.keys()], {
       onConnected: (peer) =>
-        this.guard(() => {
+        this.life.guard(() => {
           this.driver.deliver({ kind: "connected", address: peer });
           this.proposals.onConnected(peer);
         }),
-      onGone: (peer) => this.guard(() => this.driver.deliver({ kind: "peerGone", address: peer })),
-      onMessage: (peer, header, message) => this.guard(() => this.intake.receive(peer, header, message)),
+      onGone: (peer) => this.life.guard(() => this.driver.deliver({ kind: "peerGone", address: peer })),
+      onMessage: (peer, header, message) => this.life.guard(() => this.intake.receive(peer, header, message)),
       onRefused: (peer, reason) =>
         this.options.log.log("warn", "peer-refused", `The stream with ${peer ?? "an unknown server"} ended: ${reason}`),
     });
@@ -193,8 +195,8 @@ export class Server {
 
   /** A linearizable read: `waiter.answer` is called when the store may be read for it. */
   read(waiter: ReadWaiter): void {
-    if (this.phase === "starting" || this.phase === "ended") {
-      waiter.fail(this.absence());
+    if (!this.life.serves) {
+      waiter.fail(this.life.absence());
       return;
     }
     this.reads.read(waiter);
@@ -207,13 +209,13 @@ export class Server {
 
   /** Asks for `heir` (or this server) to coordinate: by hand-over where this one does, by nomination where none does. */
   elect(heir: Address): void {
-    if (this.phase !== "running") {
+    if (!this.life.serves) {
       return;
     }
     if (this.proposals.coordinates) {
-      this.guard(() => this.driver.deliver({ kind: "handover", heir }));
+      this.life.guard(() => this.driver.deliver({ kind: "handover", heir }));
     } else if (heir === this.replica.options.address) {
-      this.guard(() => this.driver.deliver({ kind: "nominate" }));
+      this.life.guard(() => this.driver.deliver({ kind: "nominate" }));
     }
   }
 
@@ -250,10 +252,9 @@ export class Server {
 
   /** Hands over, lets running requests end, syncs, closes. */
   async stop(): Promise<void> {
-    if (this.phase !== "running") {
+    if (!this.life.advance("stopping")) {
       return;
     }
-    this.phase = "stopping";
     if (this.proposals.coordinates && this.replica.options.list.length > 1) {
       await this.handOver();
     }
@@ -263,11 +264,16 @@ export class Server {
   }
 
   /** Ends at once: nothing is handed over or waited for. */
-  async end(why: string): Promise<void> {
-    if (this.phase === "ended") {
-      return;
-    }
-    this.phase = "ended";
+  end(why: string): Promise<void> {
+    return this.life.end(why);
+  }
+
+  /** Ends the server because of `error`: a bug or a broken disk. */
+  fatal(error: unknown): void {
+    this.life.fatal(error);
+  }
+
+  private async close(why: string): Promise<void> {
     this.pulse.stop();
     this.driver.stop();
     this.maintenance.stop();
@@ -278,45 +284,9 @@ export class Server {
     await this.options.storage.close();
   }
 
-  /** Runs `work`; what it throws ends the server, after saying what led to it. */
-  guard(work: () => void): void {
-    if (this.phase === "ended") {
-      return;
-    }
-    try {
-      work();
-    } catch (error) {
-      this.fatal(error);
-    }
-  }
-
-  /** Ends the server because of `error`: a bug or a broken disk. Halting is safe, going on is not. */
-  fatal(error: unknown): void {
-    if (this.phase === "ended") {
-      return;
-    }
-    const storage = error instanceof StorageFailure;
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    const code = storage ? "storage-failure" : error instanceof AssertionFailure ? "assertion-failed" : "unexpected-error";
-    this.options.log.log("fatal", code, `The server stops: ${text}`);
-    if (!storage) {
-      for (const line of this.ring.dump()) {
-        this.options.log.log("error", "last-steps", line);
-      }
-    }
-    this.halt(storage ? EXIT_STATUS.storage : EXIT_STATUS.bug);
-  }
-
-  private halt(status: number): void {
-    const { log, onFatal } = this.options;
-    this.end("This server stopped on a failure of its own.")
-      .catch((error: unknown) => log.log("error", "close-failed", `Closing failed as well: ${String(error)}`))
-      .then(() => onFatal(status));
-  }
-
   private write(command: Uint8Array, waiter: WriteWaiter): void {
-    if (this.phase === "starting" || this.phase === "ended") {
-      waiter.fail(this.absence());
+    if (!this.life.serves) {
+      waiter.fail(this.life.absence());
       return;
     }
     if (command.length > COMMAND_BYTES_MAX) {
@@ -325,10 +295,6 @@ export class Server {
       return;
     }
     this.proposals.write(command, waiter);
-  }
-
-  private absence(): StoreError {
-    return new StoreError("unavailable", "not-applied", `This server is ${this.phase === "starting" ? "starting" : "stopping"}.`);
   }
 
   private onTick(): void {
@@ -379,7 +345,7 @@ export class Server {
         return;
       case "halt":
         this.options.log.log("fatal", "halted", effect.text);
-        this.halt(EXIT_STATUS.halted);
+        this.life.halt(EXIT_STATUS.halted);
         return;
       default:
         unreachable(effect);
@@ -407,12 +373,12 @@ export class Server {
     this.onHandoverDone = () => {
       done = true;
     };
-    this.guard(() => this.driver.deliver({ kind: "handover", heir: null }));
+    this.life.guard(() => this.driver.deliver({ kind: "handover", heir: null }));
     await this.until(() => done || !this.proposals.coordinates, HANDOVER_MS);
   }
 
   private until(reached: () => boolean, withinMs: number): Promise<void> {
-    return until(this.options.clock, () => reached() || this.phase === "ended", withinMs);
+    return until(this.options.clock, () => reached() || this.life.phase === "ended", withinMs);
   }
 
   private makeDriver(): ReplicaDriver {
@@ -429,7 +395,7 @@ export class Server {
         this.proposals.cut(diskIdle);
         this.reads.flush();
       },
-      guard: (work) => this.guard(work),
+      guard: (work) => this.life.guard(work),
     });
   }
 
@@ -461,7 +427,7 @@ export class Server {
       deliver: (event) => this.driver.deliver(event),
       sendChunk: (to, header, chunk) => network.send([to], header, chunk),
       onGap: () => this.proposals.onGap(),
-      guard: (work) => this.guard(work),
+      guard: (work) => this.life.guard(work),
       fatal: (error) => this.fatal(error),
     });
   }
