@@ -3,7 +3,7 @@ import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import { Notices, WARNINGS_MAX } from "./notices.js";
 
-test("each new reason to be blocked is logged once, and its end", () => {
+test("a reason to be blocked that lasts is logged once, and its end; one that passes is not", () => {
   const lines: string[] = [];
   let blocked: string | null = null;
   const notices = new Notices({ log: { log: (level, code, text) => lines.push(`${level} ${code} ${text}`) }, blocked: () => blocked });
@@ -12,9 +12,15 @@ test("each new reason to be blocked is logged once, and its end", () => {
   notices.tick(100_000);
   deepEqual(lines, []);
   notices.tick(600_000);
+  deepEqual(lines, []);
   notices.tick(1_200_000);
-  blocked = null;
   notices.tick(1_800_000);
+  blocked = null;
+  notices.tick(2_400_000);
+  blocked = "for a moment.";
+  notices.tick(3_000_000);
+  blocked = null;
+  notices.tick(3_600_000);
   deepEqual(lines, ["warn blocked waiting for a.", "info unblocked A quorum answers: requests are served."]);
 });
 

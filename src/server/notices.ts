@@ -18,6 +18,7 @@ export class Notices {
   private readonly options: NoticesOptions;
   private kept: readonly string[] = [];
   private said: string | null = null;
+  private wasBlocked = false;
   private nextLook: Micros = 0;
 
   constructor(options: NoticesOptions) {
@@ -41,7 +42,9 @@ export class Notices {
     }
     this.nextLook = now + LOOK_EVERY_MS * MICROS_A_MILLI;
     const blocked = this.options.blocked();
-    if (blocked === this.said) {
+    const lasts = this.wasBlocked || blocked === null; // what is over by the next look is no news: every start looks blocked at first
+    this.wasBlocked = blocked !== null;
+    if (blocked === this.said || !lasts) {
       return;
     }
     this.said = blocked;
