@@ -310,6 +310,20 @@ test("space that comes back ends low, and the ballast is written again", async (
   assert.ok(storage.diskBytes() >= 2 * SMALL_SEGMENT);
 });
 
+test("the bounds of the size of a segment; another size than last time", async () => {
+  const disk = new MemoryDisk();
+  for (const segmentBytes of [0, 32 * 1024 - 1, 2 ** 30 + 4096]) {
+    await assert.rejects(openStorage(worldParts(disk, 1, undefined, { segmentBytes }).options), /within its bounds/);
+  }
+  for (const segmentBytes of [2 * SMALL_SEGMENT + 1, SMALL_SEGMENT, 3 * SMALL_SEGMENT]) {
+    const { storage, clock } = await openWorld(disk, 1, { segmentBytes });
+    await commit(storage, [accept(storage.durable.boot, 1, payload(seedPrng(1), 40_000))]);
+    assert.equal(storage.durable.accepted.size, storage.durable.boot - 1);
+    await clock.advance(50);
+    await storage.close();
+  }
+});
+
 test("a locked directory is refused until the other lets go", async () => {
   const disk = new MemoryDisk();
   const { storage } = await openWorld(disk, 1);

@@ -38,7 +38,7 @@ export type StorageOptions = {
   readonly random: Random;
   /** Made where it is missing. An absolute path keeps messages clear. */
   readonly directory: string;
-  /** Size of a segment of the log: a multiple of 4,096 from 32 KiB to 1 GiB, default 16 MiB. */
+  /** Size of a segment of the log: 32 KiB to 1 GiB, default 16 MiB; rounded down to a multiple of 4,096. */
   readonly segmentBytes?: number;
   /** Bytes kept aside for a full disk; default one segment, 0 for none. */
   readonly ballastBytes?: number;
@@ -71,9 +71,9 @@ type Settings = Required<Omit<StorageOptions, "onFailure">> & { readonly onFailu
 
 /** Opens the directory. Rejects with a StorageFailure of any kind; then nothing is held. */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
-  const segmentBytes = options.segmentBytes ?? SEGMENT_BYTES_DEFAULT;
+  const wanted = options.segmentBytes ?? SEGMENT_BYTES_DEFAULT;
+  const segmentBytes = wanted - (wanted % BLOCK_BYTES);
   assert(segmentBytes >= SEGMENT_BYTES_MIN && segmentBytes <= SEGMENT_BYTES_MAX, "segmentBytes is within its bounds");
-  assert(segmentBytes % BLOCK_BYTES === 0, "segmentBytes is a multiple of a block");
   const settings: Settings = {
     ...options,
     segmentBytes,
