@@ -24,8 +24,12 @@ async function crashUnderLoad(cluster: Cluster, name: string): Promise<number> {
   assert.notEqual(heir, coordinator, "another coordinates");
   const { revision } = await cluster.awaitEqual(cluster.others(coordinator));
   await load.verify(cluster.clientOf(heir), revision - before);
-  // At most what each client had in flight at the killed server has an unknown outcome.
-  assert.ok(load.unknown.size <= WRITERS, `${load.unknown.size} writes of ${WRITERS} clients have an unknown outcome`);
+  // Only a client whose own connection broke may be in doubt, about its one write in flight: what others had forwarded is asked again.
+  const connected = Math.ceil(WRITERS / cluster.servers.length);
+  assert.ok(
+    load.unknown.size <= connected,
+    `${load.unknown.size} writes have an unknown outcome; ${connected} clients were connected to the killed server`,
+  );
   return coordinator;
 }
 

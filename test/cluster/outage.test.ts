@@ -49,6 +49,11 @@ async function twoDown(cluster: Cluster): Promise<void> {
   for (const address of cluster.endpoints) {
     assert.ok(status.stdout.includes(address), `a row for ${address}, whether or not it answers:\n${status.stdout}${status.stderr}`);
   }
+  // The command line goes on to a server that answers, wherever the first of the list is dead.
+  const endpoints = [cluster.server(coordinator), cluster.server(other), ...left].map((server) => server.clientAddress).join(",");
+  assert.equal((await synod(["put", "by-command", "stored", "--endpoints", endpoints])).stdout, "OK\n");
+  assert.equal((await synod(["get", "by-command", "--print-value-only", "--endpoints", endpoints])).stdout, "stored\n");
+  assert.equal((await synod(["del", "by-command", "--endpoints", endpoints])).status, 0);
   cluster.start(coordinator, other);
   await cluster.awaitCoordinator();
   await cluster.awaitEqual();

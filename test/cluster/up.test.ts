@@ -3,7 +3,7 @@
  * resumes; a server that dies is reported and not restarted; `synod down` stops it from outside, `--wipe` removes the data.
  */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -64,6 +64,15 @@ test("synod up and synod down, without a terminal", { timeout: 120_000 }, async 
     started.push(again);
     await agreed(client);
     assert.equal(await client.get("kept"), "by synod up", "up again resumes, with as many servers as the folder holds");
+
+    // up.json names the processes: one is killed from outside.
+    const file = JSON.parse(readFileSync(join(dataDir, "up.json"), "utf8")) as { servers: { number: number; pid: number }[] };
+    const victim = file.servers.find((server) => server.number === 3);
+    assert.ok(victim !== undefined);
+    process.kill(victim.pid, "SIGKILL");
+    await until("the death to be reported", () => (/server 3 .*SIGKILL/.test(again.said()) ? true : null));
+    await client.put("kept", "by two of three");
+    await assert.rejects(client.status({ endpoint: endpoints[2] ?? "", timeoutMs: 1000 }), /no connection/, "it is not restarted");
 
     const down = await synod(["down", "--data-dir", dataDir], { cwd: folder });
     assert.equal(down.status, 0, down.stderr);

@@ -134,18 +134,27 @@ class Nemesis {
     } else if (drawn < 85) {
       this.count("kill -9 of any");
       await servers[this.below(servers.length)]?.kill();
-    } else {
+    } else if (drawn < 97) {
       this.count("SIGSTOP");
-      const index = drawn < 95 ? await this.coordinator() : this.below(servers.length);
-      await this.halt(index);
+      await this.halt([drawn < 94 ? await this.coordinator() : this.below(servers.length)]);
+    } else {
+      this.count("SIGSTOP of a majority");
+      await this.halt(
+        servers
+          .slice(this.below(2))
+          .map((server) => server.index)
+          .slice(0, Math.ceil((servers.length + 1) / 2)),
+      );
     }
   }
 
-  private async halt(index: number): Promise<void> {
-    const server = this.cluster.server(index);
-    if (server.running) {
+  private async halt(indices: readonly number[]): Promise<void> {
+    const halted = indices.map((index) => this.cluster.server(index)).filter((server) => server.running);
+    for (const server of halted) {
       server.signal("SIGSTOP");
-      await pause(this.below(STOPPED_MS_MAX));
+    }
+    await pause(this.below(STOPPED_MS_MAX));
+    for (const server of halted) {
       server.signal("SIGCONT");
     }
   }
@@ -215,7 +224,7 @@ async function main(): Promise<void> {
     failRate: Number(values["fail-rate"]),
   };
   console.log(`soak of ${plan.size} servers for ${plan.seconds} s, seed ${plan.seed}, fail_rate ${plan.failRate}`);
-  const settings = { snapshot_every_slots: 400, keep_slots: 100, fail_rate: plan.failRate };
+  const settings = { snapshot_every_slots: 60, keep_slots: 20, fail_rate: plan.failRate };
   await withCluster({ size: plan.size, settings }, (cluster) => soak(cluster, plan));
 }
 
