@@ -139,6 +139,9 @@ class Explorer {
         }
         return;
       }
+      case "replay":
+        this.world.network.replay();
+        return;
       case "heal":
         this.world.network.heal();
         return;

@@ -19,12 +19,17 @@ export type NetworkHooks = {
   readonly broken: (from: number, to: number) => void;
 };
 
+/** How many messages may be delivered once more, much later; Pings would push the others out. */
+const PAST_MAX = 256;
+
 export class SimNetwork {
   /** While calm nothing is lost, doubled or late, and all links work. */
   calm = false;
   private readonly blocked: boolean[][];
   private readonly helloSent: number[][];
   private readonly helloSeen: number[][];
+  private readonly past: Delivery[] = [];
+  private sent = 0;
   private readonly prng: Prng;
   private readonly swarm: Swarm;
   private readonly hooks: NetworkHooks;
@@ -89,10 +94,24 @@ export class SimNetwork {
     }
   }
 
+  /** Some message of the past, delivered or lost then, arrives (again). */
+  replay(): void {
+    if (this.past.length > 0) {
+      const delivery = this.past[nextInt(this.prng, 0, this.past.length)];
+      if (delivery !== undefined) {
+        this.arrive(delivery);
+      }
+    }
+  }
+
   send(delivery: Delivery): void {
     const { from, to, message } = delivery;
     const { prng, swarm } = this;
     const isHello = message.kind === "hello";
+    const isCommon = message.kind === "ping" || message.kind === "pong";
+    if (!isHello && (!isCommon || nextChance(prng, 0.02))) {
+      this.past[this.sent++ % PAST_MAX] = delivery;
+    }
     if (this.isBlocked(from, to) || (!this.calm && nextChance(prng, swarm.loss))) {
       if (isHello) {
         this.hooks.broken(from, to);

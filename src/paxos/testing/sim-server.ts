@@ -44,6 +44,8 @@ export type SimHooks = {
   readonly send: (from: SimServer, to: readonly Address[], header: Header, message: Message) => void;
   /** The server itself will want this event in its present life, some time later. */
   readonly later: (server: SimServer, make: (now: Micros) => Event) => void;
+  /** Whether the disk takes a snapshot chunk just now. */
+  readonly takesChunk: (server: SimServer) => boolean;
   /** A candidate became active, with this many values that its promises reported. */
   readonly activated: (server: SimServer, adopted: number) => void;
   /** After an effect was run. */
@@ -262,6 +264,9 @@ export class SimServer {
   private storeChunk({ index, chunk, bytes }: Extract<Effect, { kind: "storeChunk" }>): void {
     const { incoming } = this.disk;
     assert(incoming !== null && incoming.meta.index === index, "a chunk is stored of the snapshot that is being received");
+    if (!this.hooks.takesChunk(this)) {
+      return;
+    }
     incoming.chunks.set(chunk, bytes);
     this.hooks.later(this, (now) => ({ kind: "chunkStored", index, chunk, now }));
   }

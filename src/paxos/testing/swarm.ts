@@ -30,6 +30,8 @@ export type Swarm = {
   readonly silentCrash: number;
   readonly failRate: number;
   readonly corruptChunk: number;
+  /** The disk refuses a received chunk. */
+  readonly refusedChunk: number;
   /** Operations of the workload per second and what they are, by weight. */
   readonly operationsPerSecond: number;
   readonly weights: Readonly<Record<Operation, number>>;
@@ -48,6 +50,7 @@ export type Operation =
   | "crashCoordinator"
   | "crashAll"
   | "partition"
+  | "replay"
   | "offCoordinator"
   | "heal"
   | "handover"
@@ -89,6 +92,7 @@ export function drawSwarm(prng: Prng): Swarm {
     silentCrash: pick(prng, [0, 0.3, 1]),
     failRate: pick(prng, [0, 0, 0.3]),
     corruptChunk: pick(prng, [0, 0.2]),
+    refusedChunk: pick(prng, [0, 0, 0.2]),
     operationsPerSecond: isBig ? 30 : pick(prng, [40, 150]),
     weights: drawWeights(prng),
     payloadBytes: isBig ? BIG_PAYLOAD_BYTES : 0,
@@ -108,6 +112,7 @@ function drawWeights(prng: Prng): Swarm["weights"] {
     crashCoordinator: sometimes(pick(prng, [0.5, 2])),
     crashAll: sometimes(0.2),
     partition: sometimes(pick(prng, [0.4, 1.5, 4])),
+    replay: sometimes(pick(prng, [2, 30])),
     offCoordinator: sometimes(pick(prng, [0.5, 2])),
     heal: pick(prng, [0.5, 2]),
     handover: sometimes(0.6),

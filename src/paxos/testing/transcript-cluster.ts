@@ -79,6 +79,7 @@ export class TranscriptCluster {
         }
       },
       later: (server, make) => this.local.push({ server, life: server.life, make }),
+      takesChunk: () => true,
       activated: () => undefined,
       ran: (server, effect) => this.ran(nameOf(server.address), effect),
     };
