@@ -116,9 +116,15 @@ export class ReplicaDriver {
   }
 
   private onPersisted(lsn: number): void {
-    this.deliver({ kind: "persisted", lsn });
-    if (!this.inTurn) {
-      this.endTurn(); // what queued behind that commit forms the next one, without waiting for another turn
+    const alreadyInTurn = this.inTurn;
+    this.inTurn = true; // this is a turn of its own: what the event brings about asks for no other
+    try {
+      this.deliver({ kind: "persisted", lsn });
+    } finally {
+      this.inTurn = alreadyInTurn;
+    }
+    if (!alreadyInTurn) {
+      this.endTurn(); // what queued behind that commit forms the next one at once
     }
   }
 
