@@ -32,6 +32,6 @@ if (major < MINIMUM[0] || (major === MINIMUM[0] && minor < MINIMUM[1])) {
 }
 if (isOlder(join(root, "node_modules", ".package-lock.json"), join(root, "package-lock.json"))) {
   console.error("Installing dependencies ...");
-  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], "installing the dependencies");
+  run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], "installing the dependencies");
 }
 run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-b"], "the build");
