@@ -201,7 +201,7 @@ export class Proposals implements ReplySink {
     if (this.registrationAskedAt !== null && this.registrationAskedAt <= overdue) {
       this.registrationAskedAt = null;
     }
-    if (this.writes.hasWork || this.wantsRegistration) {
+    if (this.writes.hasWork || this.forwarded.hasWork || this.own.length > 0 || this.wantsRegistration) {
       this.options.wantTurn();
     }
   }

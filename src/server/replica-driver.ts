@@ -67,7 +67,6 @@ export class ReplicaDriver {
   /** Steps the replica with `event`, or queues it where a step is under way, and runs the effects. */
   deliver(event: TimelessEvent): void {
     this.pending.push(event);
-    this.wantTurn();
     if (this.stepping) {
       return;
     }
@@ -134,6 +133,9 @@ export class ReplicaDriver {
     const effects = options.step(event);
     options.ring.add(event, effects);
     options.trace?.step(event, effects);
+    if (!isPulse(event) || effects.some(({ kind }) => kind !== "send" && kind !== "wake")) {
+      this.wantTurn();
+    }
     for (const effect of effects) {
       if (this.stopped) {
         return;
@@ -167,4 +169,9 @@ export class ReplicaDriver {
     });
     this.wake = { at, timer };
   }
+}
+
+/** Ticks, Pings and Pongs, which are all that an idle cluster does: alone they leave nothing to be done at the end of the turn. */
+function isPulse(event: Event): boolean {
+  return event.kind === "tick" || (event.kind === "receive" && (event.message.kind === "ping" || event.message.kind === "pong"));
 }
