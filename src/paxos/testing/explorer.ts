@@ -84,7 +84,7 @@ class Explorer {
         this.propose(host);
         return;
       case "read":
-        this.read(host);
+        this.read(nextChance(this.world.work, 0.5) ? host : (this.oldestCoordinator() ?? host));
         return;
       case "readCancel": {
         const id = host.reads.keys().next().value;
@@ -178,6 +178,15 @@ class Explorer {
 
   private coordinator(): Host | undefined {
     return this.world.hosts.find(({ server }) => server.state !== null && isActiveCoordinator(server.state));
+  }
+
+  /** Of those that take themselves for the coordinator the one of the lowest ballot: nobody is likelier to answer a read with old data. */
+  private oldestCoordinator(): Host | undefined {
+    const roundOf = ({ server }: Host): number => server.state?.coordinator?.ballot.round ?? Number.POSITIVE_INFINITY;
+    return this.world.hosts.reduce<Host | undefined>(
+      (oldest, host) => (roundOf(host) < (oldest === undefined ? Number.POSITIVE_INFINITY : roundOf(oldest)) ? host : oldest),
+      undefined,
+    );
   }
 
   private propose(host: Host): Batch | null {
