@@ -100,7 +100,7 @@ export class ForwardedWrites {
     wait.remaining--;
     const encoded = encodeReply(reply);
     if (encoded.length <= REPLY_BYTES_MAX) {
-      wait.replies.varint(seq).bytes(encoded);
+      wait.replies.varint(session).varint(seq).bytes(encoded);
     }
     if (wait.remaining === 0 || wait.replies.length >= REPLY_PART_BYTES) {
       const payload = wait.replies.finish();
@@ -143,13 +143,17 @@ export class ForwardedWrites {
   }
 }
 
-/** The replies in a ForwardReply, each with its sequence number; throws MalformedBytes. */
-export function readForwardedReplies(payload: Uint8Array): ReadonlyArray<{ readonly seq: number; readonly reply: Reply }> {
+/** What the coordinator replied to the command `seq` of `session`. */
+export type ForwardedReply = { readonly session: SessionId; readonly seq: number; readonly reply: Reply };
+
+/** The replies in a ForwardReply; throws MalformedBytes. */
+export function readForwardedReplies(payload: Uint8Array): readonly ForwardedReply[] {
   const reader = new ByteReader(payload);
-  const replies: { readonly seq: number; readonly reply: Reply }[] = [];
+  const replies: ForwardedReply[] = [];
   while (reader.remaining > 0) {
+    const session = sessionId(reader.varint());
     const seq = reader.varint();
-    replies.push({ seq, reply: decodeReply(reader.bytes()) });
+    replies.push({ session, seq, reply: decodeReply(reader.bytes()) });
     if (replies.length > FORWARDED_WAITING_MAX) {
       throw new MalformedBytes(`more than ${FORWARDED_WAITING_MAX} replies`);
     }

@@ -2,10 +2,11 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import { present } from "../base/assert.js";
+import { ByteWriter } from "../base/bytes.js";
 import { BatchCursor } from "../kv/batch.js";
 import { encodePlainPut } from "../kv/command.js";
 import { NO_LEASE, NO_SESSION, revision, sessionId } from "../kv/model.js";
-import type { Reply } from "../kv/reply.js";
+import { encodeReply, type Reply } from "../kv/reply.js";
 import type { Batch } from "../paxos/batch.js";
 import { type Address, address } from "../paxos/ids.js";
 import type { Forward, ForwardReply } from "../paxos/message.js";
@@ -29,7 +30,7 @@ function commandsOf(payload: Uint8Array): readonly string[] {
   return found;
 }
 
-function harness() {
+function harness(nonce = 5n) {
   const seen: string[] = [];
   const batches: Batch[] = [];
   const sent: { readonly to: Address; readonly message: Forward | ForwardReply }[] = [];
@@ -52,7 +53,7 @@ function harness() {
       );
     },
     wantTurn: () => {},
-    nonce: () => 5n,
+    nonce: () => nonce,
     onMalformed: () => seen.push("malformed"),
   });
   const put = (name: string): void =>
@@ -117,6 +118,48 @@ test("the coordinator's reply answers too; a later application of the same comma
   origin.proposals.onForwardReply(b, coordinator.sent.at(-1)?.message as ForwardReply);
   origin.proposals.onReply(sessionId(3), 1, ok);
   deepEqual(origin.seen.slice(1), ["done x"]);
+});
+
+test("a reply that names another session settles nothing, whatever the numbers", () => {
+  const { seen, proposals, put, register } = harness();
+  proposals.onCoordination(b, false);
+  register();
+  put("x");
+  proposals.cut(true);
+  const replyTo = (session: number): ForwardReply => ({
+    kind: "forwardReply",
+    id: 77, // of a former life
+    refused: false,
+    coordinator: null,
+    payload: new ByteWriter().varint(session).varint(1).bytes(encodeReply(ok)).finish(),
+  });
+  proposals.onForwardReply(b, replyTo(2));
+  equal(proposals.writes.count, 1);
+  proposals.onForwardReply(b, replyTo(3)); // late, but to this very write
+  deepEqual(seen.slice(1), ["done x"]);
+});
+
+test("a refusal of a Forward that is not ours, or answered already, changes nothing", () => {
+  const { seen, sent, proposals, put, register } = harness();
+  proposals.onCoordination(b, false);
+  register();
+  put("x");
+  proposals.cut(true);
+  const { id } = present(sent[0], "a Forward was sent").message;
+  proposals.onForwardReply(b, { kind: "forwardReply", id: id + 1, refused: true, coordinator: null, payload: new Uint8Array(0) });
+  put("y");
+  proposals.cut(true);
+  deepEqual(seen, [`forward ${b} 3/1`, `forward ${b} 3/2`]); // no pause, and nothing twice
+});
+
+test("the ids of Forwards begin where a former life's are not", () => {
+  const [first, second] = [0x1234_5678_9abc_def0n, 0x0fed_cba9_8765_4321n].map((nonce) => {
+    const { sent, proposals } = harness(nonce);
+    proposals.onCoordination(b, false);
+    proposals.cut(true);
+    return present(sent[0], "the registration was sent").message.id;
+  });
+  deepEqual([first, second], [0x5678_9abc_def0, 0xcba9_8765_4321]);
 });
 
 test("a reply too large for a message is left to the other server's own application", () => {

@@ -20,6 +20,8 @@ export const FORWARD_RETRY_MS = 1000;
 export const REFUSED_PAUSE_MS = 20;
 
 const MICROS_A_MILLI = 1000;
+/** Forward ids begin within so many bits; the bits above leave room to count for longer than a server lives. */
+const FORWARD_ID_BITS = 48;
 
 export type ProposalsOptions = {
   readonly caps: BatchCaps;
@@ -49,13 +51,18 @@ export class Proposals implements ReplySink {
   private active = false;
   private pauseUntil: Micros = 0;
   private readonly forwards = new Map<number, Sent>();
-  private nextForward = 1;
+  /**
+   * Begins at a random number: a reply to a former life of this server, whose disk may have been lost since, names none of
+   * this one's Forwards.
+   */
+  private nextForward: number;
   private readonly sessionNonce: bigint;
   private registrationAskedAt: Micros | null = null;
 
   constructor(options: ProposalsOptions) {
     this.options = options;
     this.sessionNonce = options.nonce();
+    this.nextForward = Number(BigInt.asUintN(FORWARD_ID_BITS, options.nonce()));
     this.forwarded = new ForwardedWrites({ reply: options.send, coordinator: () => this.coordinator });
   }
 
@@ -143,19 +150,27 @@ export class Proposals implements ReplySink {
     }
   }
 
-  /** The coordinator's answer to one of our Forwards, or a part of it. */
+  /**
+   * The coordinator's answer to one of our Forwards, or a part of it. It may be as late as it likes: each reply names its
+   * session, which is given once, so none to a former life or an expired session settles a write of the present one. A
+   * refusal names a Forward, and counts while that one waits.
+   */
   onForwardReply(from: Address, message: ForwardReply): void {
     const sent = this.forwards.get(message.id);
     if (message.refused) {
-      this.forwards.delete(message.id);
-      this.writes.requeue(sent?.writes ?? []);
-      this.registrationAskedAt = null;
-      this.pauseUntil = this.options.now() + REFUSED_PAUSE_MS * MICROS_A_MILLI;
+      if (sent !== undefined) {
+        this.forwards.delete(message.id);
+        this.writes.requeue(sent.writes);
+        this.registrationAskedAt = null;
+        this.pauseUntil = this.options.now() + REFUSED_PAUSE_MS * MICROS_A_MILLI;
+      }
       return;
     }
     try {
-      for (const { seq, reply } of readForwardedReplies(message.payload)) {
-        this.writes.onForwarded(seq, reply);
+      for (const { session, seq, reply } of readForwardedReplies(message.payload)) {
+        if (session === this.writes.session) {
+          this.writes.onForwarded(seq, reply);
+        }
       }
     } catch (error) {
       this.options.onMalformed(from, error);
@@ -248,9 +263,7 @@ export class Proposals implements ReplySink {
         return;
       }
       const id = this.nextForward++;
-      if (writes.length > 0) {
-        this.forwards.set(id, { writes, at: options.now() });
-      }
+      this.forwards.set(id, { writes, at: options.now() });
       options.send(coordinator, { kind: "forward", id, payload: builder.finish() });
     }
   }

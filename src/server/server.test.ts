@@ -57,6 +57,45 @@ test("writes in flight through every server when the coordinator dies are applie
   equal(cluster.server(survivor).status().store.revision, revision + boxes.length);
 });
 
+test("a late answer to a server's former life does not acknowledge a write of its present one", async () => {
+  const LATE_MS = 10_000;
+  const cluster = await TestCluster.started(3);
+  const a = present(cluster.coordinator(), "there is a coordinator");
+  const [b, c] = [0, 1, 2].filter((i) => i !== a) as [number, number];
+  const [addressA, addressB, addressC] = [a, b, c].map((i) => present(cluster.addresses[i], "it is of the cluster"));
+  equal(await cluster.outcomeOf(cluster.put(b, "first", "v")), "ok");
+  cluster.disk(a).stalled = true;
+  cluster.disk(c).stalled = true;
+  cluster.put(b, "theirs", "v"); // the second command of this life's session
+  await cluster.run(3);
+  cluster.kill(b);
+  await cluster.start(b);
+  await cluster.run(5);
+  let arrivesAt = 0;
+  cluster.hub.delay = (from, to, message) => {
+    const isIt = arrivesAt === 0 && message.kind === "forwardReply" && !message.refused && from === addressA && to === addressB;
+    arrivesAt = isIt ? cluster.clock.nowMicros() + LATE_MS * 1000 : arrivesAt;
+    return isIt ? LATE_MS : 0.25;
+  };
+  cluster.disk(a).release();
+  cluster.disk(c).release();
+  await cluster.until(() => arrivesAt > 0);
+  cluster.hub.lose = (from, to) => from === addressA || to === addressA;
+  await cluster.until(() => [b, c].some((i) => cluster.server(i).replicaStatus().role === "coordinator"));
+  cluster.server(b).elect(present(addressC, "it is of the cluster"));
+  await cluster.until(() => cluster.server(b).coordinator === addressC);
+  equal(await cluster.outcomeOf(cluster.put(b, "second", "v")), "ok");
+  cluster.disk(b).stalled = true;
+  cluster.disk(c).stalled = true;
+  const write = cluster.put(b, "precious", "v", 60_000); // the second command again, of another session; no disk has it
+  await cluster.until(() => cluster.clock.nowMicros() > arrivesAt + 1000);
+  equal(write.outcome, null);
+  cluster.disk(b).release();
+  cluster.disk(c).release();
+  equal(await cluster.outcomeOf(write), "ok");
+  equal(await cluster.outcomeOf(cluster.get(b, "precious")), "v");
+});
+
 test("without a quorum requests end in an error that names what is missing; with one again they work", async () => {
   const cluster = await TestCluster.started(3);
   const at = present(cluster.coordinator(), "there is a coordinator");

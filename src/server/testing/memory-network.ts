@@ -13,6 +13,8 @@ export class MemoryHub {
   private readonly running = new Map<Address, PeerEvents>();
   /** Messages for which it holds are lost. */
   lose: (from: Address, to: Address, message: Message) => boolean = () => false;
+  /** How long a message takes, in milliseconds; what is late arrives although its sender was cut off meanwhile. */
+  delay: (from: Address, to: Address, message: Message) => number = () => DELAY_MS;
   /** Of each kind, how many were sent. */
   readonly sent = new Map<Message["kind"], number>();
 
@@ -55,7 +57,7 @@ export class MemoryHub {
       const sender = this.running.get(from);
       const receiver = this.running.get(peer);
       if (sender !== undefined && receiver !== undefined && !this.lose(from, peer, message)) {
-        this.clock.after(DELAY_MS, () => {
+        this.clock.after(this.delay(from, peer, message), () => {
           if (this.running.get(from) === sender && this.running.get(peer) === receiver) {
             const envelope = decodeEnvelope(bytes);
             receiver.onMessage(from, envelope.header, envelope.message);
