@@ -5,7 +5,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Cluster, withCluster } from "../support/cluster.js";
-import { Load } from "../support/load.js";
 
 const WRITERS = 64;
 const WRITES_BEFORE = 600;
@@ -15,7 +14,7 @@ const WRITES_AFTER = 600;
 async function crashUnderLoad(cluster: Cluster, name: string): Promise<number> {
   const coordinator = await cluster.awaitCoordinator();
   const before = (await cluster.awaitEqual()).revision;
-  const load = new Load({ endpoints: cluster.endpoints, writers: WRITERS, name });
+  const load = cluster.load({ writers: WRITERS, name });
   await load.awaitAcknowledged(WRITES_BEFORE);
   await cluster.server(coordinator).kill();
   await load.awaitAcknowledged(WRITES_AFTER);

@@ -6,7 +6,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { withCluster } from "../support/cluster.js";
 import { getMessage, putMessage, RawChannel, replyValue } from "../support/grpc-call.js";
-import { Load } from "../support/load.js";
 import { until } from "../support/wait.js";
 
 test("GetCoordinator, ElectCoordinator and Ping on my_paxos", { timeout: 90_000 }, async () => {
@@ -20,7 +19,7 @@ test("GetCoordinator, ElectCoordinator and Ping on my_paxos", { timeout: 90_000 
     }
 
     // Each server in turn is made coordinator by a word to itself, while writes go on.
-    const load = new Load({ endpoints: cluster.endpoints, writers: 8, name: "turns" });
+    const load = cluster.load({ writers: 8, name: "turns" });
     for (const { index } of [...cluster.others(first), cluster.server(first)]) {
       const { paxosAddress } = cluster.server(index);
       await load.awaitAcknowledged(30);

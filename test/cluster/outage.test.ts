@@ -7,7 +7,6 @@ import { test } from "node:test";
 import { StoreError } from "../../src/client/index.js";
 import { type Cluster, withCluster } from "../support/cluster.js";
 import { RawChannel } from "../support/grpc-call.js";
-import { Load } from "../support/load.js";
 import { synod } from "../support/processes.js";
 import { until } from "../support/wait.js";
 
@@ -23,7 +22,7 @@ test("five servers: all killed at once, two down, three down", { timeout: 180_00
 
 async function allAtOnce(cluster: Cluster): Promise<void> {
   const before = (await cluster.awaitEqual()).revision;
-  const load = new Load({ endpoints: cluster.endpoints, writers: WRITERS, name: "all", timeoutMs: 2000 });
+  const load = cluster.load({ writers: WRITERS, name: "all", timeoutMs: 2000 });
   await load.awaitAcknowledged(600);
   await Promise.all(cluster.servers.map((server) => server.kill()));
   await load.stop();

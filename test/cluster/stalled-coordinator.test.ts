@@ -101,24 +101,15 @@ class Readers {
 test("SIGSTOP of the coordinator for 5 s: another takes over, and the old one never reads stale", { timeout: 120_000 }, async () => {
   await withCluster({ size: 3 }, async (cluster) => {
     const old = await cluster.awaitCoordinator();
-    const others = cluster.others(old);
-    const counters = new Counters(others.map((server) => cluster.clientOf(server.index)));
+    const counters = new Counters(cluster.others(old).map((server) => cluster.clientOf(server.index)));
     const readers = new Readers(cluster.server(old).clientAddress, counters);
-    await counters.awaitMore("before the stop");
-    cluster.server(old).signal("SIGSTOP");
-    const stopped = pause(STOPPED_MS);
-    const heir = await cluster.awaitCoordinator(others);
-    await counters.awaitMore("while the old coordinator is stopped");
-    await stopped;
-    const before = readers.answered;
-    cluster.server(old).signal("SIGCONT");
-    await until("reads through the old coordinator", () => (readers.answered > before + 100 ? true : null));
-    await cluster.awaitCoordinator();
-    await counters.awaitMore("with the old coordinator back");
-    await readers.stop();
-    await counters.stop();
+    try {
+      await stopAndContinue(cluster, old, { counters, readers });
+    } finally {
+      await readers.stop();
+      await counters.stop();
+    }
     assert.deepEqual(readers.stale, []);
-    assert.notEqual(heir, old);
     // Reads that waited out the stop may end in an error; one that names why is no lie.
     for (const failure of readers.failures) {
       assert.match(failure, /^(UNAVAILABLE|DEADLINE_EXCEEDED) ./);
@@ -126,3 +117,20 @@ test("SIGSTOP of the coordinator for 5 s: another takes over, and the old one ne
     await cluster.awaitEqual();
   });
 });
+
+type Work = { readonly counters: Counters; readonly readers: Readers };
+
+async function stopAndContinue(cluster: Cluster, old: number, { counters, readers }: Work): Promise<void> {
+  await counters.awaitMore("before the stop");
+  cluster.server(old).signal("SIGSTOP");
+  const stopped = pause(STOPPED_MS);
+  const heir = await cluster.awaitCoordinator(cluster.others(old));
+  assert.notEqual(heir, old);
+  await counters.awaitMore("while the old coordinator is stopped");
+  await stopped;
+  const before = readers.answered;
+  cluster.server(old).signal("SIGCONT");
+  await until("reads through the old coordinator", () => (readers.answered > before + 100 ? true : null));
+  await cluster.awaitCoordinator();
+  await counters.awaitMore("with the old coordinator back");
+}

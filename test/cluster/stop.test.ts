@@ -6,7 +6,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Cluster, withCluster } from "../support/cluster.js";
 import { RawChannel } from "../support/grpc-call.js";
-import { Load } from "../support/load.js";
 import { until } from "../support/wait.js";
 
 test("SIGTERM and a second signal", { timeout: 120_000 }, async (t) => {
@@ -20,7 +19,7 @@ test("SIGTERM and a second signal", { timeout: 120_000 }, async (t) => {
 async function gracefulStop(cluster: Cluster): Promise<void> {
   const coordinator = await cluster.awaitCoordinator();
   const before = (await cluster.awaitEqual()).revision;
-  const load = new Load({ endpoints: cluster.endpoints, writers: 32, name: "stop" });
+  const load = cluster.load({ writers: 32, name: "stop" });
   await load.awaitAcknowledged(200);
   const ending = await cluster.server(coordinator).stop();
   assert.deepEqual(ending, { status: 0, signal: null });

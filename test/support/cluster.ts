@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { type StatusResponse, SynodClient, type SynodClientOptions } from "../../src/client/index.js";
+import { Load, type LoadOptions } from "./load.js";
 import { freePorts } from "./processes.js";
 import { ServerProcess, type Settings } from "./server-process.js";
 import { Hopeless, until } from "./wait.js";
@@ -34,6 +35,7 @@ export class Cluster {
   readonly servers: readonly ServerProcess[];
   private readonly observer: SynodClient;
   private readonly clients: SynodClient[] = [];
+  private readonly loads: Load[] = [];
 
   private constructor(folder: string, ports: readonly number[], options: ClusterOptions) {
     const { size } = options;
@@ -92,6 +94,13 @@ export class Cluster {
   /** A client of server `index` alone. */
   clientOf(index: number, options: Partial<SynodClientOptions> = {}): SynodClient {
     return this.client({ endpoints: [this.server(index).clientAddress], ...options });
+  }
+
+  /** Writers through all servers; they begin at once and end with the cluster, if not before. */
+  load(options: LoadOptions): Load {
+    const load = new Load(this.endpoints, options);
+    this.loads.push(load);
+    return load;
   }
 
   async statusOf(index: number): Promise<StatusResponse> {
@@ -188,7 +197,7 @@ export class Cluster {
     for (const client of [this.observer, ...this.clients]) {
       client.close();
     }
-    await Promise.all(this.servers.map((server) => server.kill()));
+    await Promise.all([...this.servers.map((server) => server.kill()), ...this.loads.map((load) => load.stop())]);
     if (keep) {
       console.error(`kept: ${this.folder}`);
     } else {

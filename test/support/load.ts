@@ -6,12 +6,11 @@ import assert from "node:assert/strict";
 import { StoreError, SynodClient } from "../../src/client/index.js";
 import { eachOf, pause, until } from "./wait.js";
 
-/** Between a refused write and the next: nobody needs a client that spins. */
-const REFUSED_PAUSE_MS = 20;
+/** Between a failed write and the next: nobody needs a client that spins. */
+const FAILED_PAUSE_MS = 20;
 const READERS = 32;
 
 export type LoadOptions = {
-  readonly endpoints: readonly string[];
   /** Clients, each with one write in flight. */
   readonly writers: number;
   /** Begins every key, so that loads of one cluster do not meet. */
@@ -32,10 +31,10 @@ export class Load {
   private stopping = false;
   private work: Promise<unknown> = Promise.resolve();
 
-  /** Begins at once. */
-  constructor(options: LoadOptions) {
+  /** Begins at once, and never ends by itself: `Cluster.load` makes one that ends with its cluster. */
+  constructor(endpoints: readonly string[], options: LoadOptions) {
     this.options = options;
-    const { endpoints, writers } = options;
+    const { writers } = options;
     this.work = Promise.all(
       Array.from({ length: writers }, (_, writer) => {
         const first = writer % endpoints.length;
@@ -52,7 +51,7 @@ export class Load {
     await until(`${more} more acknowledged writes of load ${this.options.name}`, () => (this.acknowledged.size >= goal ? true : null));
   }
 
-  /** Lets every writer end its last write. */
+  /** Lets every writer end its last write. A second call only waits. */
   async stop(): Promise<void> {
     this.stopping = true;
     await this.work;
@@ -111,8 +110,8 @@ export class Load {
           this.unknown.set(key, value);
         } else {
           this.refused.set(key, error);
-          await pause(REFUSED_PAUSE_MS);
         }
+        await pause(FAILED_PAUSE_MS);
       }
     }
   }

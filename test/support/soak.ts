@@ -9,7 +9,6 @@ import { parseArgs } from "node:util";
 import { nextU32, type Prng, seedPrng } from "../../src/base/prng.js";
 import { StoreError, type SynodClient } from "../../src/client/index.js";
 import { type Cluster, withCluster } from "./cluster.js";
-import { Load } from "./load.js";
 import { pause } from "./wait.js";
 
 const WRITERS = 16;
@@ -195,7 +194,7 @@ class Nemesis {
 
 async function soak(cluster: Cluster, plan: Plan): Promise<void> {
   const before = (await cluster.awaitEqual()).revision;
-  const load = new Load({ endpoints: cluster.endpoints, writers: WRITERS, name: "soak", timeoutMs: 4000 });
+  const load = cluster.load({ writers: WRITERS, name: "soak", timeoutMs: 4000 });
   const registers = new Registers(cluster);
   const nemesis = new Nemesis(cluster, plan.seed);
   await nemesis.rage(plan.seconds);
