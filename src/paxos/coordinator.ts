@@ -56,7 +56,7 @@ export function activate(state: ReplicaState, out: Outbox, phase1: { ballot: Bal
     proposals: new Map(),
     proposedBytes: 0,
     ended: false,
-    informPending: true,
+    informDue: NOT_DUE,
     lastProgress: state.now,
     handover: null,
   };
@@ -98,7 +98,7 @@ export function propose(state: ReplicaState, out: Outbox, batch: Batch): void {
     voters.map((peer) => peer.address),
     { kind: "propose", ballot, slot, batch, inform: informPart(state) },
   );
-  coordinator.informPending = false;
+  coordinator.informDue = NOT_DUE;
   const lsn = persist(state, out, [{ kind: "accept", ballot, slot, batch }], []);
   if (coordinator.proposals.size === 0) {
     coordinator.lastProgress = state.now;
@@ -172,7 +172,7 @@ function decideReady(state: ReplicaState, out: Outbox): void {
 function continueBehindDecided(state: ReplicaState, out: Outbox): void {
   const coordinator = present(state.coordinator, "only a coordinator goes on proposing");
   coordinator.lastProgress = state.now;
-  coordinator.informPending = true;
+  coordinator.informDue = Math.min(coordinator.informDue, state.now + micros(INFORM_PATIENCE_MS));
   for (const peer of otherVoters(state)) {
     settleResend(state, peer);
   }
@@ -293,6 +293,7 @@ export function tickCoordinator(state: ReplicaState, out: Outbox): void {
   } else if ((!isDiskOk(state) || state.spaceLow) && coordinator.handover === null && quorumWithMe(state, (peer) => peer.diskOk)) {
     beginHandover(state, out, { heir: null, asked: false });
   }
+  flushInform(state, out);
   finishHandover(state, out);
   if (state.coordinator !== null) {
     decideReady(state, out); // a voter may have become lame, which lets the tie-break half decide
@@ -359,16 +360,18 @@ function chooseHeir(state: ReplicaState, wanted: ReplicaState["options"]["addres
   return best;
 }
 
-/** An Inform that found no Propose or Ping to ride on leaves at the end of the turn. */
-export function flushInform(state: ReplicaState, out: Outbox): void {
-  const { coordinator } = state;
-  if (coordinator?.informPending === true && coordinator.proposals.size === 0) {
+/** How long an Inform waits for a Propose or Ping to ride on, ms: with writes under way one always comes. */
+const INFORM_PATIENCE_MS = 1;
+
+/** An Inform that found nothing to ride on leaves by itself. */
+function flushInform(state: ReplicaState, out: Outbox): void {
+  if (state.coordinator !== null && state.now >= state.coordinator.informDue) {
     sendInform(state, out);
   }
 }
 
 function sendInform(state: ReplicaState, out: Outbox): void {
-  present(state.coordinator, "only a coordinator informs").informPending = false;
+  present(state.coordinator, "only a coordinator informs").informDue = NOT_DUE;
   const to = otherVoters(state).map((peer) => peer.address);
   send(state, out, to, { kind: "inform", inform: informPart(state) });
 }

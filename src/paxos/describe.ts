@@ -42,8 +42,6 @@ export function describeEvent(event: Event, naming: Naming): string {
       return `has synced up to lsn ${event.lsn}`;
     case "propose":
       return `is asked to propose ${describeBatch(event.batch, naming)}`;
-    case "turnEnd":
-      return "ends its turn";
     case "read":
       return `is asked for read ${event.id}`;
     case "readCancel":

@@ -22,8 +22,6 @@ export type Event =
   | { readonly kind: "persisted"; readonly lsn: number; readonly now: Micros }
   /** A batch of commands to decide; refused with an effect unless `canPropose`. */
   | { readonly kind: "propose"; readonly batch: Batch; readonly now: Micros }
-  /** No more proposals come in this turn of the event loop: an Inform that found no Propose to ride on leaves now. */
-  | { readonly kind: "turnEnd"; readonly now: Micros }
   /** A linearizable read waits: one id may stand for many requests that came in the same turn. Ids are never reused in a life. */
   | { readonly kind: "read"; readonly id: number; readonly now: Micros }
   /** Nobody waits for that read any more. */

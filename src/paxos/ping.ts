@@ -13,7 +13,7 @@ import { allPeers, hasIdentity, isCounted, isDiskOk, isHeard } from "./membershi
 import type { InformPart, Ping, Pong } from "./message.js";
 import { type Outbox, send } from "./outbox.js";
 import { onReadPong } from "./read-index.js";
-import { micros, type Peer, type ReplicaState } from "./state.js";
+import { micros, NOT_DUE, type Peer, type ReplicaState } from "./state.js";
 
 /** Weight of a new round trip in the smoothed one. */
 const ROUND_TRIP_GAIN = 0.125;
@@ -33,7 +33,7 @@ export function sendPing(state: ReplicaState, out: Outbox, preVote: boolean): nu
   const { coordinator } = state;
   if (coordinator !== null) {
     renewGrant(state, coordinator.ballot);
-    coordinator.informPending = false;
+    coordinator.informDue = NOT_DUE;
   }
   const wantGrant = coordinator !== null && coordinator.handover === null && isDiskOk(state);
   send(state, out, allPeers(state), {

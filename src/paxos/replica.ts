@@ -18,16 +18,7 @@ import {
   tickCatchUp,
 } from "./catch-up.js";
 import { onCheckpoint } from "./checkpoint.js";
-import {
-  beginHandover,
-  canPropose,
-  countOwnAcceptances,
-  flushInform,
-  onAccepted,
-  propose,
-  stepDownIfBelow,
-  tickCoordinator,
-} from "./coordinator.js";
+import { beginHandover, canPropose, countOwnAcceptances, onAccepted, propose, stepDownIfBelow, tickCoordinator } from "./coordinator.js";
 import type { Effect, Event } from "./effect.js";
 import { nominationDue, onHandover, onNominate, onPrepareRefused, scheduleFirstNomination, tickElection } from "./election.js";
 import { onGenesis, onGenesisAck, onHello, onJoinReply, resendGenesis, sayHello, tryFound } from "./founding.js";
@@ -84,8 +75,6 @@ function handle(state: ReplicaState, out: Outbox, event: Event): void {
         out.push({ kind: "refused", batch: event.batch });
       }
       return;
-    case "turnEnd":
-      return flushInform(state, out);
     case "read":
       return onRead(state, out, event.id);
     case "readCancel":
@@ -291,7 +280,7 @@ function onNack(state: ReplicaState, out: Outbox, peer: Peer, nack: Nack): void 
       return;
     case "behind":
       if (state.coordinator !== null) {
-        state.coordinator.informPending = true;
+        state.coordinator.informDue = state.now;
       }
       return;
     case "noSpace":
@@ -329,7 +318,7 @@ function announceCoordination(state: ReplicaState, out: Outbox): void {
 
 /** Asks for a tick at the earliest moment at which something is due, if none was asked for by then. */
 function requestWake(state: ReplicaState, out: Outbox): void {
-  let due = Math.min(resendDue(state), state.election.preVote?.deadline ?? NOT_DUE);
+  let due = Math.min(resendDue(state), state.coordinator?.informDue ?? NOT_DUE, state.election.preVote?.deadline ?? NOT_DUE);
   if (hasIdentity(state) && state.coordinator === null && state.candidate === null) {
     const nomination = nominationDue(state);
     if (nomination > state.now) {

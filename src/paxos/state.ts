@@ -129,8 +129,8 @@ export type Coordinator = {
   proposedBytes: number;
   /** A configuration entry was proposed: nothing may follow it in this ballot. */
   ended: boolean;
-  /** The decided slot moved and no message has said so yet. */
-  informPending: boolean;
+  /** The decided slot moved, and no Propose or Ping has said so yet: when an Inform goes by itself. */
+  informDue: Micros;
   lastProgress: Micros;
   /** asked: somebody waits to hear that it is done. */
   handover: { readonly heir: Address | null; readonly deadline: Micros; readonly asked: boolean } | null;

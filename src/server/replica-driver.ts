@@ -80,7 +80,7 @@ export class ReplicaDriver {
     }
   }
 
-  /** Makes sure that this turn of the event loop ends with `onTurnEnd`, an Inform where one is due, and a commit. */
+  /** Makes sure that this turn of the event loop ends with `onTurnEnd` and a commit. */
   wantTurn(): void {
     this.turnWanted = true;
     if (!this.turnScheduled && !this.inTurn) {
@@ -103,7 +103,6 @@ export class ReplicaDriver {
     this.inTurn = true;
     try {
       this.options.onTurnEnd(!this.commits.busy);
-      this.deliver({ kind: "turnEnd" });
       this.turnWanted = false;
       this.commits.start();
     } finally {

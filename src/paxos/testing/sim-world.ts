@@ -331,12 +331,7 @@ export class SimWorld {
     this.steps++;
     this.trace = (Math.imul(this.trace, 31) + this.time + event.kind.length + host.index) | 0;
     this.say(() => `n${host.index + 1} ${describeEvent(event, this.naming)}`);
-    if (!this.runEffects(host, server.deliver(event))) {
-      return;
-    }
-    if (event.kind !== "turnEnd" && (event.kind === "tick" || nextChance(this.faults, 0.7))) {
-      this.deliver(host, { kind: "turnEnd", now: this.now(host) });
-    }
+    this.runEffects(host, server.deliver(event));
   }
 
   /** Runs them one by one; false where the server crashed in between. */

@@ -29,6 +29,8 @@ const PING_MS = 100;
 const GRANT_MS = 600;
 const ABOUT_MESSAGE = / (sends|receives) | is (lost|held)/;
 /** Ticks come in this rhythm while time passes. */
+/** What is due within it happens without being asked for. */
+const MOMENT_MICROS = 1000;
 const TICK_MICROS = 10_000;
 /** More deliveries than this for one command: the dialogue does not end. */
 const DELIVERIES_MAX = 10_000;
@@ -67,6 +69,7 @@ export class TranscriptCluster {
   private readonly local: Array<{ readonly server: SimServer; readonly life: number; readonly make: (now: number) => Event }> = [];
   private readonly floors = new Map<string, number>();
   private readonly wakes = new Map<string, number>();
+  private asleep: ReadonlySet<string> = new Set();
   private readonly naming: Naming = { address: (named) => nameOf(named), replica: (replica) => `n${replica}` };
   private reads = 0;
   private quiet = false;
@@ -187,9 +190,6 @@ export class TranscriptCluster {
     if (event.kind === "receive" && this.lines.length === before && this.isShown(event.message)) {
       this.write(`${name} ${describeEvent(event, this.naming)}`);
     }
-    if (event.kind === "propose" || event.kind === "persisted" || event.kind === "receive" || event.kind === "tick") {
-      this.runAll(name, server.deliver({ kind: "turnEnd", now: this.now }));
-    }
   }
 
   read(name: string): void {
@@ -262,11 +262,25 @@ export class TranscriptCluster {
         continue;
       }
       const flight = this.queue.shift();
-      if (flight === undefined) {
+      if (flight !== undefined) {
+        this.arrive(flight);
+      } else if (!this.wakeSoon()) {
         return;
       }
-      this.arrive(flight);
     }
+  }
+
+  /** Lets a moment pass for what is due within it, an Inform by itself above all; false where nothing is. */
+  private wakeSoon(): boolean {
+    for (const [name, at] of this.wakes) {
+      if (at <= this.now + MOMENT_MICROS && !this.asleep.has(name)) {
+        this.now = Math.max(this.now, at);
+        this.wakes.delete(name);
+        this.step(name, { kind: "tick", now: this.now });
+        return true;
+      }
+    }
+    return false;
   }
 
   private arrive(flight: Flight): void {
@@ -298,6 +312,7 @@ export class TranscriptCluster {
   pass(micros: number, asleep: ReadonlySet<string> = new Set()): void {
     const end = this.now + micros;
     const said = new Set<string>();
+    this.asleep = asleep;
     while (this.now < end) {
       const wake = Math.min(...[...this.wakes].filter(([name]) => !asleep.has(name)).map(([, at]) => Math.max(at, this.now + 1)), end);
       this.now = Math.min(wake, this.now - (this.now % TICK_MICROS) + TICK_MICROS, end);
@@ -319,6 +334,7 @@ export class TranscriptCluster {
         said.add(line);
       }
     }
+    this.asleep = new Set();
   }
 }
 
