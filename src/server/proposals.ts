@@ -196,7 +196,7 @@ export class Proposals implements ReplySink {
     }
   }
 
-  /** A snapshot replaced the state: replies between were missed. */
+  /** A snapshot replaces the state: replies between are missed. Before any reply from behind the gap. */
   onGap(): void {
     this.forwards.clear();
     this.writes.onGap();

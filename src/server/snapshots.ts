@@ -33,7 +33,7 @@ export type SnapshotsOptions = {
   readonly restore: () => Restore;
   readonly deliver: (event: TimelessEvent) => void;
   readonly sendChunk: (to: Address, header: Header, chunk: SnapshotChunk) => void;
-  /** The state was replaced: replies between were missed. */
+  /** The state is about to be replaced: replies between are missed. Called before anything behind the gap is applied. */
   readonly onGap: () => void;
   /** Runs work that may throw; a failure ends the server. */
   readonly guard: (work: () => void) => void;
@@ -205,10 +205,11 @@ export class Snapshots {
     }
     this.lastSlot = meta.index;
     this.bytesSince = 0;
+    // First: slots behind the snapshot are applied at once, and what they say of our session is read in the light of the gap.
+    onGap();
     applier.replaceStore(store);
     log.log("info", "snapshot-loaded", `The state of slot ${meta.index} was taken over from another server.`, { slot: meta.index });
     deliver({ kind: "snapshotLoaded", meta, ok: true });
-    onGap();
   }
 
   private queueCall(call: () => Promise<void>): void {
