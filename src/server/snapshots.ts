@@ -46,6 +46,8 @@ export class Snapshots {
   private readonly options: SnapshotsOptions;
   /** The view being written down; null while none is. Another one there means: give up. */
   private taking: ReadView | null = null;
+  /** The store has a writer of ours, or is about to: until it is finished or wholly given up it takes no other. */
+  private writing = false;
   private loading = false;
   private stopped = false;
   private bytesSince = 0;
@@ -63,7 +65,7 @@ export class Snapshots {
   onApplied(slot: Slot, bytes: number): void {
     this.bytesSince += bytes;
     const due = slot - this.lastSlot >= this.options.everySlots || this.bytesSince >= this.options.everyBytes;
-    if (due && this.taking === null && !this.loading && !this.stopped) {
+    if (due && !this.writing && !this.loading && !this.stopped) {
       this.begin();
     }
   }
@@ -74,9 +76,7 @@ export class Snapshots {
         this.background(this.sendChunk(effect));
         return;
       case "receiveSnapshot":
-        this.queueCall(async () => {
-          this.receiver = await this.options.store.receive(effect.meta);
-        });
+        this.queueCall(() => this.receive(effect.meta));
         return;
       case "storeChunk":
         this.queueCall(() => this.storeChunk(effect));
@@ -100,29 +100,35 @@ export class Snapshots {
     this.lastSlot = index;
     this.bytesSince = 0;
     this.taking = view;
+    this.writing = true;
     this.background(this.take(view, { index, stateHash: view.stateHash, ...snapshotBase(replica, index) }));
   }
 
   private async take(view: ReadView, base: SnapshotBase): Promise<void> {
-    const writer = await this.options.store.create(base);
+    let writer: SnapshotWriter | null = null;
+    let meta: SnapshotMeta | null = null;
     try {
-      const meta = await this.writeDown(view, writer);
-      if (meta === null) {
-        await writer.abort();
-        return;
-      }
-      this.taking = null;
-      const { index, bytes, chunks } = meta;
-      this.options.log.log("info", "snapshot-taken", `A snapshot of slot ${index} is on disk.`, { slot: index, bytes, chunks });
-      this.options.guard(() => this.options.deliver({ kind: "snapshotTaken", meta }));
+      writer = await this.options.store.create(base);
+      meta = await this.writeDown(view, writer);
     } catch (error) {
-      if (!isDiskFull(error)) {
-        throw error;
-      }
-      this.giveUp();
-      await writer.abort();
+      endUnlessFull(error);
       this.options.log.log("error", "snapshot-failed", "The disk is too full for a snapshot; the log grows until one succeeds.");
     }
+    if (meta === null) {
+      this.giveUp();
+      await writer?.abort();
+    }
+    this.taking = null;
+    this.writing = false;
+    if (meta !== null) {
+      this.onTaken(meta);
+    }
+  }
+
+  private onTaken(meta: SnapshotMeta): void {
+    const { index, bytes, chunks } = meta;
+    this.options.log.log("info", "snapshot-taken", `A snapshot of slot ${index} is on disk.`, { slot: index, bytes, chunks });
+    this.options.guard(() => this.options.deliver({ kind: "snapshotTaken", meta }));
   }
 
   /** Null where it was given up meanwhile. */
@@ -158,6 +164,16 @@ export class Snapshots {
     }
   }
 
+  private async receive(meta: SnapshotMeta): Promise<void> {
+    this.receiver = null;
+    try {
+      this.receiver = await this.options.store.receive(meta);
+    } catch (error) {
+      endUnlessFull(error);
+      this.refuse(meta, error); // chunks find no receiver; the replica asks again, here or elsewhere, as for one that is lost
+    }
+  }
+
   private async storeChunk({ index, chunk, bytes }: Extract<SnapshotEffect, { kind: "storeChunk" }>): Promise<void> {
     if (this.receiver?.meta.index !== index) {
       return;
@@ -166,8 +182,8 @@ export class Snapshots {
       await this.receiver.storeChunk(chunk, bytes);
       this.options.guard(() => this.options.deliver({ kind: "chunkStored", index, chunk }));
     } catch (error) {
-      if (!(error instanceof MalformedBytes || isDiskFull(error))) {
-        throw error;
+      if (!(error instanceof MalformedBytes)) {
+        endUnlessFull(error);
       }
       this.options.log.log("warn", "chunk-refused", `Chunk ${chunk} of the snapshot of slot ${index} was not stored: ${String(error)}`);
     }
@@ -179,10 +195,30 @@ export class Snapshots {
     this.receiver = null;
     this.loading = true;
     this.giveUp();
-    const verified = receiver !== null && receiver.meta.index === meta.index && (await receiver.finish());
-    const store = verified ? await this.restore(meta) : null;
+    const complete = receiver !== null && receiver.meta.index === meta.index && (await this.place(receiver));
+    const store = complete ? await this.restore(meta) : null;
     this.loading = false;
     this.options.guard(() => this.takeOver(meta, store));
+  }
+
+  /** Whether what was received verifies, and is in place. */
+  private async place(receiver: SnapshotReceiver): Promise<boolean> {
+    try {
+      const verified = await receiver.finish();
+      if (!verified) {
+        this.refuse(receiver.meta, "it does not verify");
+      }
+      return verified;
+    } catch (error) {
+      endUnlessFull(error);
+      await receiver.abort();
+      this.refuse(receiver.meta, error);
+      return false;
+    }
+  }
+
+  private refuse({ index }: SnapshotMeta, reason: unknown): void {
+    this.options.log.log("warn", "snapshot-rejected", `The snapshot of slot ${index} from another server is not taken: ${String(reason)}`);
   }
 
   private async restore(meta: SnapshotMeta): Promise<KvStore> {
@@ -199,7 +235,6 @@ export class Snapshots {
   private takeOver(meta: SnapshotMeta, store: KvStore | null): void {
     const { log, deliver, applier, onGap } = this.options;
     if (store === null) {
-      log.log("warn", "snapshot-rejected", `The snapshot of slot ${meta.index} that was received does not verify.`);
       deliver({ kind: "snapshotLoaded", meta, ok: false });
       return;
     }
@@ -234,7 +269,9 @@ export class Snapshots {
   }
 }
 
-/** Want of space only ends a snapshot: the log itself has a reserve. */
-function isDiskFull(error: unknown): boolean {
-  return error instanceof StorageFailure && error.kind === "full";
+/** Throws `error` on, unless it is want of space, which only ends a snapshot: the log itself has a reserve. */
+function endUnlessFull(error: unknown): void {
+  if (!(error instanceof StorageFailure && error.kind === "full")) {
+    throw error;
+  }
 }

@@ -1,16 +1,21 @@
 /** A log and snapshots in memory for tests of the server layer: what was not synced when the server is killed is gone. The real ones have tests of their own. */
-import { present } from "../../base/assert.js";
+import { assert, present } from "../../base/assert.js";
 import { concatBytes } from "../../base/bytes.js";
 import { hashBytes } from "../../base/hash64.js";
 import { type DiskId, diskId } from "../../paxos/ids.js";
 import type { SnapshotMeta } from "../../paxos/message.js";
 import { applyRecord, type Durable, virginDurable, type WalRecord } from "../../paxos/record.js";
 import type { SnapshotBase, SnapshotReceiver, SnapshotStore, SnapshotWriter } from "../../ports/snapshot-store.js";
+import { StorageFailure } from "../../storage/storage-failure.js";
 import type { ServerStorage } from "../storage-port.js";
 import type { VirtualClock } from "./virtual-clock.js";
 
-/** A sync takes so long. Milliseconds. */
+/** A sync takes so long, and giving up a snapshot. Milliseconds. */
 const SYNC_MS = 0.125;
+const ABORT_MS = 20;
+
+/** The calls of the snapshot store that need space. */
+export type SpaceCall = "create" | "push" | "finish" | "receive" | "storeChunk" | "place";
 
 export class MemoryDisk {
   private readonly clock: VirtualClock;
@@ -25,6 +30,9 @@ export class MemoryDisk {
   stalled = false;
   /** Free space is below the reserve. */
   full = false;
+  /** These calls find no space; how many did. */
+  readonly refuses = new Set<SpaceCall>();
+  refused = 0;
   private waiting: (() => void)[] = [];
 
   constructor(clock: VirtualClock, name: number) {
@@ -94,11 +102,19 @@ export class MemoryDisk {
     }
   }
 
+  private needSpace(call: SpaceCall): void {
+    if (this.refuses.has(call)) {
+      this.refused++;
+      throw new StorageFailure("full", `no space to ${call}`, { path: "/memory", remedy: "Free space." });
+    }
+  }
+
   private snapshotsOf(): SnapshotStore {
     const { files } = this;
+    const site = { writing: false };
     return {
       latest: () => null,
-      create: async (base) => this.writer(base),
+      create: async (base) => this.writer(base, site),
       receive: async (meta) => this.receiver(meta),
       async *chunks(index) {
         yield* present(files.get(index), "a snapshot that is loaded is there").chunks;
@@ -108,30 +124,44 @@ export class MemoryDisk {
     };
   }
 
-  private writer(base: SnapshotBase): SnapshotWriter {
+  private writer(base: SnapshotBase, site: { writing: boolean }): SnapshotWriter {
+    assert(!site.writing, "one snapshot is written at a time");
+    this.needSpace("create");
+    site.writing = true;
     const chunks: Uint8Array[] = [];
     return {
       push: async (chunk) => {
+        this.needSpace("push");
         chunks.push(chunk.slice());
       },
       finish: async () => {
+        this.needSpace("finish");
         const all = concatBytes(chunks);
         const meta = { ...base, chunks: chunks.length, bytes: all.length, hash: hashBytes(all) };
         this.files.set(meta.index, { meta, chunks });
+        site.writing = false;
         return meta;
       },
-      abort: async () => {},
+      abort: async () => {
+        await new Promise<void>((resolve) => {
+          this.clock.after(ABORT_MS, resolve);
+        });
+        site.writing = false;
+      },
     };
   }
 
   private receiver(meta: SnapshotMeta): SnapshotReceiver {
+    this.needSpace("receive");
     const chunks: Uint8Array[] = [];
     return {
       meta,
       storeChunk: async (chunk, bytes) => {
+        this.needSpace("storeChunk");
         chunks[chunk] = bytes.slice();
       },
       finish: async () => {
+        this.needSpace("place");
         const all = concatBytes(chunks);
         const ok = all.length === meta.bytes && hashBytes(all) === meta.hash;
         if (ok) {
