@@ -6,9 +6,6 @@ import { statusHandler } from "./admin-service.js";
 import { keyValueHandlers } from "./key-value-service.js";
 import { type MultiPaxosOptions, multiPaxosHandlers } from "./multi-paxos-service.js";
 
-/** The gRPC layer takes messages a little larger than the largest request, so that the answer can name limit and size. */
-export const REQUEST_SLACK_BYTES = 256 * 1024;
-
 const KEY_VALUE_STORE = "/keyvaluestore.KeyValueStore";
 const MULTI_PAXOS = "/keyvaluestore.MultiPaxos";
 const ADMIN = "/synod.Admin";
@@ -31,7 +28,7 @@ export function clientServices({ server, config, memoryBytes }: ServicesOptions)
       [`${ADMIN}/Status`, statusHandler(() => server.status(), memoryBytes)],
     ]),
     streaming: new Map(),
-    limits: { messageBytesMax: config.maxRequestBytes + REQUEST_SLACK_BYTES, connectionsMax: config.maxConnections },
+    limits: { messageBytesMax: config.maxRequestBytes, connectionsMax: config.maxConnections },
   };
 }
 

@@ -103,15 +103,17 @@ function storeExitCode(error: StoreError): number {
 function storeHint(error: StoreError): string {
   switch (error.code) {
     case "connection":
-      return "synod up to start servers, or --endpoints with the addresses of running ones";
+      return "synod up to start servers, or the addresses of running ones";
     case "unavailable":
       return "synod status, to see which servers are missing";
     case "timeout":
       return "synod status, or a longer --command-timeout";
     case "invalid-argument":
-      return "a key and a value within the limits above";
+      return "a key and a value as the message asks for; synod config show lists the limits";
     case "resource-exhausted":
-      return "deleting keys, or a higher quota_bytes on every server";
+      return /quota/i.test(error.message)
+        ? "deleting keys, or a higher quota_bytes on every server"
+        : "a smaller request, or higher limits on every server: synod config show lists them";
     case "cancelled":
       return "the same command again";
     case "unimplemented":

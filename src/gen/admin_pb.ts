@@ -171,7 +171,7 @@ export type StatusResponse = Message<"synod.StatusResponse"> & {
   blocked: string;
 
   /**
-   * Warnings a person should read: a failing disk, a differing list of replicas, an empty data directory at start.
+   * Warnings a person should read: a failing disk, a differing list of replicas.
    *
    * @generated from field: repeated string warnings = 24;
    */

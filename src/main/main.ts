@@ -73,15 +73,15 @@ function foreignOwner({ paxosAddress, dataDir }: ServerConfig, { durable }: Stor
 /** Says on what the server stands; returns what `status` should repeat. */
 function introduce(config: ServerConfig, storage: Storage, log: Logger): readonly string[] {
   const { durable, isNew } = storage;
-  const warnings = [...storage.warnings];
   if (isNew) {
-    warnings.push(`This server started with an empty data directory: ${config.dataDir}.`);
+    // Only the log says so: a server that joins the founding is well, and one that lost its disk is told so by the others (`blocked`).
+    log.log("warn", "empty-data-directory", `This server starts with an empty data directory: ${config.dataDir}.`);
   }
   for (const text of config.warnings) {
     log.log("warn", "configuration", text);
   }
-  for (const text of warnings) {
-    log.log("warn", isNew ? "empty-data-directory" : "recovery", text);
+  for (const text of storage.warnings) {
+    log.log("warn", "recovery", text);
   }
   const snapshot = durable.snapshot?.index ?? 0;
   log.log("info", "starting", `Synod ${config.version} starts on ${config.dataDir}.`, {
@@ -90,5 +90,5 @@ function introduce(config: ServerConfig, storage: Storage, log: Logger): readonl
     snapshot,
     entries: durable.accepted.size + durable.learned.size,
   });
-  return warnings;
+  return storage.warnings;
 }

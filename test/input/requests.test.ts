@@ -46,7 +46,7 @@ const CALLS: readonly Call[] = [
   ["the key as a number", GET, bytes(0x08, 1), "INVALID_ARGUMENT", /key is empty|no valid protobuf/],
   ["an unknown field, which is skipped", GET, bytes(0x7a, 2, 1, 2, 0x0a, 1, 0x7a), "NOT_FOUND", /^Key not found\.$/],
   ["a request of 1.5 MiB", PUT, sized(1.5 * MIB), "OK", /^$/],
-  ["a request of 1.5 MiB and a byte", PUT, sized(1.5 * MIB + 1), "INVALID_ARGUMENT", /1572865 bytes, at most 1572864/],
+  ["a request of 1.5 MiB and a byte", PUT, sized(1.5 * MIB + 1), "RESOURCE_EXHAUSTED", /1572865 bytes is above the limit of 1572864/],
   ["a request of 8 MiB", PUT, sized(8 * MIB), "RESOURCE_EXHAUSTED", /8388608/],
   ["an unknown method", "/keyvaluestore.KeyValueStore/Frobnicate", bytes(), "UNIMPLEMENTED", /Frobnicate/],
   ["an unknown service", "/other.Service/GetValue", bytes(), "UNIMPLEMENTED", /other\.Service/],

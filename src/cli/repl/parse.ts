@@ -5,7 +5,7 @@ export type ParsedLine = { readonly words: readonly string[] } | { readonly prob
 const ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r", "\\": "\\", '"': '"', "'": "'" };
 
 /**
- * Splits at spaces. Text in single quotes is taken as it stands; in double quotes `\"`, `\\`, `\n`, `\t` and `\r` are escapes.
+ * Splits at spaces; a `#` that stands alone begins a comment. Text in single quotes is taken as it stands; in double quotes `\"`, `\\`, `\n`, `\t` and `\r` are escapes.
  * Outside of quotes a backslash is a plain character: paths and patterns are typed often, escapes are not.
  */
 export function parseLine(line: string): ParsedLine {
@@ -20,6 +20,8 @@ export function parseLine(line: string): ParsedLine {
       }
       word = undefined;
       at++;
+    } else if (character === "#" && word === undefined && /^#(\s|$)/.test(line.slice(at))) {
+      return { words };
     } else if (character === "'" || character === '"') {
       const quoted = readQuoted(line, at);
       if (quoted === undefined) {
@@ -37,7 +39,7 @@ export function parseLine(line: string): ParsedLine {
 
 /** `word` so that `parseLine` reads it as one word again. */
 export function quoteWord(word: string): string {
-  if (/^[^\s'"]+$/.test(word)) {
+  if (word !== "#" && /^[^\s'"]+$/.test(word)) {
     return word;
   }
   if (!/['\r\n\t]/.test(word)) {
