@@ -5,7 +5,7 @@
 import { utf8Decode, utf8Encode } from "../base/utf8.js";
 import type { File, FileSystem } from "../ports/file.js";
 import { FORMAT_VERSION } from "./limits.js";
-import { failureOf, REMEDY_CORRUPT, StorageFailure } from "./storage-failure.js";
+import { codeOf, failureOf, REMEDY_CORRUPT, StorageFailure } from "./storage-failure.js";
 
 export const FORMAT_FILE = "synod-format";
 export const FORMAT_TEMP = "synod-format.tmp";
@@ -112,6 +112,17 @@ async function checkFormat(fileSystem: FileSystem, path: string): Promise<void> 
   }
   if (Number(version) > FORMAT_VERSION) {
     throw newerFormat(path, Number(version));
+  }
+}
+
+/** Removes the file, or finds that it is gone. */
+export async function removeIfThere(fileSystem: FileSystem, path: string): Promise<void> {
+  try {
+    await fileSystem.remove(path);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") {
+      throw error;
+    }
   }
 }
 

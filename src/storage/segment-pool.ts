@@ -7,8 +7,8 @@ import type { File, FileSystem } from "../ports/file.js";
 import { pathIn, segmentName } from "./layout.js";
 import { PREFILL_PAUSE_MS, SPARE_SEGMENTS_MAX } from "./limits.js";
 import type { SegmentFile } from "./recovery.js";
-import { fillZeros, type SpaceKeeper } from "./space.js";
-import { codeOf, failureOf, REMEDY_FULL, StorageFailure } from "./storage-failure.js";
+import type { SpaceKeeper } from "./space.js";
+import { failureOf, REMEDY_FULL, StorageFailure } from "./storage-failure.js";
 
 export type SegmentPoolOptions = {
   readonly fileSystem: FileSystem;
@@ -92,7 +92,7 @@ export class SegmentPool {
     this.prefilling = true;
     const file = this.nextFile(this.options.segmentBytes);
     this.inBackground(file.path, "fill a segment ahead of use", async () => {
-      const complete = await this.fillOrRemove(file, () => this.pause());
+      const complete = await this.makeSegment(file, () => this.pause());
       this.prefilling = false;
       if (complete) {
         this.spares.push(file);
@@ -115,11 +115,11 @@ export class SegmentPool {
   /** A new file while somebody waits for it; on a full disk the ballast makes room for one. */
   private async create(bytes: number): Promise<SegmentFile> {
     const first = this.nextFile(bytes);
-    if (await this.fillOrRemove(first)) {
+    if (await this.makeSegment(first)) {
       return first;
     }
     const second = this.nextFile(bytes);
-    if ((await this.options.space.dropBallast()) && (await this.fillOrRemove(second))) {
+    if ((await this.options.space.dropBallast()) && (await this.makeSegment(second))) {
       return second;
     }
     throw new StorageFailure("full", "no space for another segment of the log", {
@@ -129,21 +129,12 @@ export class SegmentPool {
   }
 
   /** Makes `target` a file of zeros, durably. False where there was no space, or `pause` said to stop: then there is no file. */
-  private async fillOrRemove(target: SegmentFile, pause?: () => Promise<boolean>): Promise<boolean> {
+  private async makeSegment(target: SegmentFile, pause?: () => Promise<boolean>): Promise<boolean> {
     const { fileSystem, directory, space } = this.options;
-    const file = await fileSystem.open(target.path, { mode: "create", durable: false });
-    let complete = false;
-    try {
-      complete = await fillZeros(file, target.bytes, pause);
-    } catch (error) {
-      if (codeOf(error) !== "ENOSPC") {
-        throw error;
-      }
-      space.markRefused();
-    } finally {
-      await file.close();
+    const complete = await space.makeFile(target.path, target.bytes, pause);
+    if (complete) {
+      await fileSystem.syncDirectory(directory);
     }
-    await (complete ? fileSystem.syncDirectory(directory) : fileSystem.remove(target.path));
     return complete;
   }
 

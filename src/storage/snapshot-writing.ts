@@ -7,7 +7,7 @@ import { MalformedBytes } from "../base/bytes.js";
 import type { SnapshotMeta } from "../paxos/message.js";
 import type { File, FileSystem } from "../ports/file.js";
 import type { SnapshotBase, SnapshotReceiver, SnapshotWriter } from "../ports/snapshot-store.js";
-import { pathIn, snapshotName, writeAt } from "./layout.js";
+import { pathIn, removeIfThere, snapshotName, writeAt } from "./layout.js";
 import { SNAPSHOT_CHUNK_MAX, SNAPSHOT_CHUNKS_MAX, SNAPSHOT_SYNC_BYTES } from "./limits.js";
 import {
   type ChunkPlace,
@@ -21,7 +21,7 @@ import {
   readPlace,
   SNAPSHOT_HEAD_BYTES,
 } from "./snapshot-file.js";
-import { codeOf, failureOf } from "./storage-failure.js";
+import { failureOf } from "./storage-failure.js";
 
 /** What a snapshot in the making needs of its store. */
 export type SnapshotSite = {
@@ -55,8 +55,14 @@ class TemporarySnapshot {
     return await guard(path, "begin a snapshot", async () => {
       await removeIfThere(site.fileSystem, path);
       const file = await site.fileSystem.open(path, { mode: "create", durable: false });
-      await writeAt(file, 0, encodeHead());
-      return new TemporarySnapshot(site, path, file);
+      const temporary = new TemporarySnapshot(site, path, file);
+      try {
+        await writeAt(file, 0, encodeHead());
+      } catch (error) {
+        await temporary.discard();
+        throw error;
+      }
+      return temporary;
     });
   }
 
@@ -200,8 +206,8 @@ export class DiskSnapshotReceiver implements SnapshotReceiver {
     if (!Number.isSafeInteger(chunk) || chunk < 0 || chunk >= this.meta.chunks || !fits) {
       throw new MalformedBytes(`chunk ${chunk} of ${bytes.length} bytes does not belong to the snapshot at slot ${this.meta.index}`);
     }
-    this.bytes += bytes.length;
     this.chunks.set(chunk, await this.temporary.append(bytes, 0));
+    this.bytes += bytes.length; // not before: a chunk that found no space comes again
   }
 
   async finish(): Promise<boolean> {
@@ -228,15 +234,5 @@ export async function guard<T>(path: string, action: string, work: () => Promise
     return await work();
   } catch (error) {
     throw failureOf(error, path, action);
-  }
-}
-
-async function removeIfThere(fileSystem: FileSystem, path: string): Promise<void> {
-  try {
-    await fileSystem.remove(path);
-  } catch (error) {
-    if (codeOf(error) !== "ENOENT") {
-      throw error;
-    }
   }
 }

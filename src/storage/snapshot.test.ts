@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { present } from "../base/assert.js";
 import { MalformedBytes, toHex } from "../base/bytes.js";
 import { slot } from "../paxos/ids.js";
 import type { SnapshotMeta } from "../paxos/message.js";
@@ -251,6 +252,39 @@ test("a rotten snapshot: an older one from which the log goes on, else the whole
     () => "refused",
   );
   assert.equal(unreachable, "refused", "the log does not go on from the older one");
+});
+
+const isFull = (error: unknown): boolean => error instanceof StorageFailure && error.kind === "full";
+
+test("a snapshot that finds no space for its first bytes leaves nothing behind, and the next may begin", async () => {
+  const disk = new MemoryDisk();
+  const { storage, clock, failures } = await openWorld(disk, 1);
+  await clock.advance(100);
+  const { snapshots } = storage;
+  disk.capacity = disk.used();
+  await assert.rejects(snapshots.create(snapshotBase(3)), isFull);
+  await assert.rejects(snapshots.receive(offered(3)), isFull);
+  assert.deepEqual(await snapshotFiles(disk), []);
+  disk.capacity = Number.POSITIVE_INFINITY;
+  await takeSnapshot(snapshots, 3);
+  assert.deepEqual(await snapshotFiles(disk), [fileOf(3)]);
+  assert.deepEqual(failures, []);
+});
+
+test("a chunk that found no space is taken when it comes again", async () => {
+  const disk = new MemoryDisk();
+  const { storage, clock } = await openWorld(disk, 1);
+  await clock.advance(100);
+  const receiver = await storage.snapshots.receive(offered(3));
+  disk.capacity = disk.used();
+  const [first, ...others] = chunksAt(3);
+  const head = present(first, "it has chunks");
+  await assert.rejects(receiver.storeChunk(0, head), isFull);
+  disk.capacity = Number.POSITIVE_INFINITY;
+  for (const [chunk, bytes] of [head, ...others].entries()) {
+    await receiver.storeChunk(chunk, bytes);
+  }
+  assert.equal(await receiver.finish(), true);
 });
 
 test("a full disk is survivable: the snapshot is given up, the log goes on", async () => {

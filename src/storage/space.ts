@@ -4,9 +4,9 @@
  */
 import type { Clock, TimerHandle } from "../ports/clock.js";
 import type { File, FileSystem } from "../ports/file.js";
-import { BALLAST_FILE, pathIn, writeAt } from "./layout.js";
+import { BALLAST_FILE, pathIn, removeIfThere, writeAt } from "./layout.js";
 import { PREFILL_SLICE_BYTES, SPACE_POLL_MS } from "./limits.js";
-import { codeOf, failureOf, type StorageFailure } from "./storage-failure.js";
+import { failureOf, isNoSpace, type StorageFailure } from "./storage-failure.js";
 
 export type SpaceOptions = {
   readonly fileSystem: FileSystem;
@@ -72,6 +72,33 @@ export class SpaceKeeper {
     return true;
   }
 
+  /**
+   * Makes a file of `bytes` zeros, to be made durable by name by whoever needs it. False where there is no space, or `pause`
+   * said to stop (see fillZeros): then there is no file.
+   */
+  async makeFile(path: string, bytes: number, pause?: () => Promise<boolean>): Promise<boolean> {
+    const { fileSystem } = this.options;
+    let complete = false;
+    try {
+      const file = await fileSystem.open(path, { mode: "create", durable: false });
+      try {
+        complete = await fillZeros(file, bytes, pause);
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if (!isNoSpace(error)) {
+        throw error;
+      }
+      complete = false;
+      this.markRefused();
+    }
+    if (!complete) {
+      await removeIfThere(fileSystem, path);
+    }
+    return complete;
+  }
+
   async close(): Promise<void> {
     this.closed = true;
     this.timer?.cancel();
@@ -99,31 +126,15 @@ export class SpaceKeeper {
 
   /** Writes the ballast where it is missing and there is plenty of space besides. */
   private async keepBallast(): Promise<void> {
-    const { fileSystem, directory, ballastBytes, reserveBytes } = this.options;
-    if (this.hasBallast || ballastBytes === 0 || this.free < reserveBytes + 2 * ballastBytes) {
-      return;
-    }
-    const path = pathIn(directory, BALLAST_FILE);
-    const file = await fileSystem.open(path, { mode: "create", durable: false });
-    try {
-      await fillZeros(file, ballastBytes);
-      this.hasBallast = true;
-    } catch (error) {
-      if (codeOf(error) !== "ENOSPC") {
-        throw error;
-      }
-      this.markRefused();
-    } finally {
-      await file.close();
-    }
-    if (!this.hasBallast) {
-      await fileSystem.remove(path);
+    const { directory, ballastBytes, reserveBytes } = this.options;
+    if (!this.hasBallast && ballastBytes > 0 && this.free >= reserveBytes + 2 * ballastBytes) {
+      this.hasBallast = await this.makeFile(pathIn(directory, BALLAST_FILE), ballastBytes);
     }
   }
 }
 
 /** Fills a new file with `bytes` zeros, syncing slice by slice; `pause` runs between slices and may stop it by returning false. */
-export async function fillZeros(file: File, bytes: number, pause?: () => Promise<boolean>): Promise<boolean> {
+async function fillZeros(file: File, bytes: number, pause?: () => Promise<boolean>): Promise<boolean> {
   const zeros = new Uint8Array(Math.min(bytes, PREFILL_SLICE_BYTES));
   for (let at = 0; at < bytes; at += zeros.length) {
     await writeAt(file, at, zeros.subarray(0, Math.min(zeros.length, bytes - at)));

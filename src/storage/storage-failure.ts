@@ -63,6 +63,11 @@ export function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
 
+/** Whether an error of the File port says that there is no space: on the disk, or in the share of it that is ours. */
+export function isNoSpace(error: unknown): boolean {
+  return codeOf(error) === "ENOSPC" || codeOf(error) === "EDQUOT";
+}
+
 /** What an error of the File port means for the storage. One that is a StorageFailure already stays as it is; a failed assertion is a bug and goes on. */
 export function failureOf(error: unknown, path: string, action: string): StorageFailure {
   if (error instanceof AssertionFailure) {
@@ -71,7 +76,7 @@ export function failureOf(error: unknown, path: string, action: string): Storage
   if (error instanceof StorageFailure) {
     return error;
   }
-  const full = codeOf(error) === "ENOSPC" || codeOf(error) === "EDQUOT";
+  const full = isNoSpace(error);
   const reason = error instanceof Error ? error.message : String(error);
   return new StorageFailure(full ? "full" : "io", `cannot ${action}: ${reason}`, {
     path,

@@ -285,6 +285,27 @@ test("a full disk: space is low before it hurts, the ballast gives a segment, th
   assert.ok(again.storage.durable.accepted.size >= at - 1);
 });
 
+test("a share of the disk that is used up is a full disk: what is made ahead of need is not made, and nothing ends", async () => {
+  for (const kind of ["create", "write", "sync"] as const) {
+    let denied = true;
+    const disk = new MemoryDisk();
+    const parts = worldParts(disk, 1, (step) => (denied && step.kind === kind && /ballast|wal-0*[3-9]/.test(step.path) ? "quota" : "go"), {
+      ballastBytes: SMALL_SEGMENT,
+    });
+    const storage = await openStorage(parts.options);
+    await commit(storage, [IDENTITY]);
+    await parts.clock.advance(5000);
+    assert.deepEqual(parts.failures, [], kind);
+    assert.equal(storage.spaceLow(), true, kind);
+    assert.equal((await names(disk)).filter((name) => /ballast|wal/.test(name)).length, 2, kind);
+    denied = false;
+    await parts.clock.advance(5000);
+    assert.equal(storage.spaceLow(), false, kind);
+    assert.ok((await names(disk)).includes("ballast"), kind);
+    await storage.close();
+  }
+});
+
 test("on a full disk promises are kept for ever: segments that hold nothing else are used again", async () => {
   const disk = new MemoryDisk();
   const { storage, failures } = await openWorld(disk, 1, { ballastBytes: SMALL_SEGMENT });

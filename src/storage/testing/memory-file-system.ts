@@ -11,10 +11,10 @@ export type StepKind = "write" | "sync" | "truncate" | "create" | "rename" | "re
 export type Step = { readonly number: number; readonly kind: StepKind; readonly path: string };
 
 /**
- * go: it happens. cut: it begins, and the power goes: nothing ever completes again. fail: an I/O error, after which the
+ * go: it happens. quota: refused for want of space, and nothing happens. cut: it begins, and the power goes: nothing ever completes again. fail: an I/O error, after which the
  * range holds anything. A promise: it happens once that resolves.
  */
-export type Verdict = "go" | "cut" | "fail" | Promise<void>;
+export type Verdict = "go" | "quota" | "cut" | "fail" | Promise<void>;
 
 export type FaultPlan = (step: Step) => Verdict;
 
@@ -121,6 +121,9 @@ export class MemoryFileSystem implements FileSystem {
   async step(kind: StepKind, path: string, begin: () => void, complete: () => void = () => {}): Promise<void> {
     this.steps += 1;
     const verdict = this.plan({ number: this.steps, kind, path });
+    if (verdict === "quota") {
+      throw new DiskError("EDQUOT", path);
+    }
     if (typeof verdict === "object") {
       await verdict;
       await this.alive();
