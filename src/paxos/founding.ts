@@ -235,6 +235,9 @@ export function onJoinReply(state: ReplicaState, out: Outbox, peer: Peer, reply:
   if (hasIdentity(state) || reply.replica !== VIRGIN) {
     return;
   }
+  if (state.founding.refused?.listed === reply.listed) {
+    return; // one member's word is enough
+  }
   state.founding.refused = { by: peer.address, listed: reply.listed };
   notice(state, out, "error", "stranger-here", refusalText(state) ?? "");
 }
@@ -247,6 +250,6 @@ export function refusalText(state: ReplicaState): string | null {
   }
   return refused.listed
     ? `This server's disk is empty, but a cluster exists that knows another disk at ${state.options.address} (says ${refused.by}). ` +
-        "It does not vote under the lost identity. Stop it and put its old data directory back; if that is lost for good, replace the server in the cluster."
+        "It does not vote under the lost identity, and the others go on without it. Stop it and put its old data directory back; a server cannot be replaced yet while the cluster runs."
     : `A cluster exists that does not list ${state.options.address} (says ${refused.by}). Check this server's list of replicas and its my_paxos.`;
 }

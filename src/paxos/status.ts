@@ -5,7 +5,7 @@ import { isQuorum } from "./configuration.js";
 import { isFounded } from "./election.js";
 import { awaitedForFounding, listDifference, refusalText } from "./founding.js";
 import { followedCoordinator } from "./grant.js";
-import type { Address, ClusterId, ReplicaId, Slot } from "./ids.js";
+import { type Address, type ClusterId, type ReplicaId, type Slot, VIRGIN } from "./ids.js";
 import { currentConfiguration } from "./log.js";
 import { hasIdentity, isCounted, isLive, peerOf, votes } from "./membership.js";
 import type { ReplicaState } from "./state.js";
@@ -103,6 +103,12 @@ function unacknowledged(state: ReplicaState): Address[] {
     .map(({ address }) => address);
 }
 
+/** A server speaks from that address, but its disk is not the one the roster knows. */
+function hasLostDisk(state: ReplicaState, address: Address): boolean {
+  const peer = state.peers.get(address);
+  return peer !== undefined && peer.hello !== null && !peer.gone && peer.replica === VIRGIN;
+}
+
 function foundingSentence(total: number, awaited: readonly Address[]): string {
   const said = total - awaited.length;
   return awaited.length > 0
@@ -141,8 +147,14 @@ export function blockedSentence(state: ReplicaState): string | null {
     return null;
   }
   const voters = votersOf(state);
-  const missing = voters.filter((voter) => !voter.live).map((voter) => voter.address);
-  const answering = voters.length - missing.length;
+  const silent = voters.filter((voter) => !voter.live).map((voter) => voter.address);
+  const emptied = silent.filter((address) => hasLostDisk(state, address));
+  const missing = silent.filter((address) => !emptied.includes(address));
+  const answering = voters.length - silent.length;
   const needed = Math.floor(voters.length / 2) + 1;
-  return `Only ${answering} of ${voters.length} voters answer and ${needed} are needed: start ${missing.length > 1 ? "one or more of " : ""}${missing.join(", ")}.`;
+  const lost = emptied.length === 0 ? "" : ` ${emptied.join(", ")} came with an empty disk and cannot vote: put the data back.`;
+  if (missing.length === 0) {
+    return `Only ${answering} of ${voters.length} voters answer and ${needed} are needed.${lost}`;
+  }
+  return `Only ${answering} of ${voters.length} voters answer and ${needed} are needed: start ${missing.length > 1 ? "one or more of " : ""}${missing.join(", ")}.${lost}`;
 }
