@@ -86,4 +86,6 @@ export interface Channel {
   open(path: string, events: ClientStreamEvents, options?: CallOptions): ClientStream;
   /** Ends open calls with CANCELLED and closes after what is queued was written; none of the channel's events follows. */
   close(): void;
+  /** Ends the connection at once, whether the other side is there or not: what was queued is lost. None of the channel's events follows. */
+  abort(): void;
 }

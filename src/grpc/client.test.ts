@@ -368,3 +368,30 @@ test("closing ends calls with CANCELLED and is silent", async () => {
   await new Promise(setImmediate);
   assert.deepEqual([events, early.events], [["connected"], []]);
 });
+
+test("an aborted connection ends at once although its queue is full and nobody reads, and is silent", async (context) => {
+  const reset = withResolvers();
+  let readOn = (): void => {};
+  const port = await byHand(context, (socket) => {
+    socket.write(encodeFrame(FRAME.SETTINGS, 0, 0, encodeSettings([[SETTING.INITIAL_WINDOW_SIZE, 2 ** 31 - 1]])));
+    socket.pause(); // of what comes, nothing is read
+    socket.on("error", (error: NodeJS.ErrnoException) => reset.resolve(error.code ?? ""));
+    readOn = () => socket.resume();
+  });
+  const { channel, first, events } = dial(port);
+  await first;
+  const seen = collect();
+  const stream = channel.open("/test.Service/Chat", seen.events);
+  while (stream.send(new Uint8Array(512 * 1024))) {
+    // until the queue is full
+  }
+  channel.abort();
+  assert.equal((await seen.end).status, GRPC_STATUS.UNAVAILABLE);
+  readOn();
+  assert.equal(await reset.promise, "ECONNRESET");
+  assert.equal(channel.usable, false);
+  const early = dial(port);
+  early.channel.abort();
+  await new Promise(setImmediate);
+  assert.deepEqual([events, early.events], [["connected"], []]);
+});

@@ -65,6 +65,16 @@ class SocketChannel implements Channel, ClientOwner {
     }
   }
 
+  abort(): void {
+    this.silent = true;
+    const { socket } = this.link;
+    if (socket.connecting) {
+      socket.destroy();
+    } else {
+      socket.resetAndDestroy();
+    }
+  }
+
   connected(): void {
     clearTimeout(this.connectTimeout);
     if (!this.silent) {
