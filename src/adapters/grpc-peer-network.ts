@@ -16,7 +16,12 @@ import { type Connect, PeerLink } from "./peer-link.js";
 /** How long `stop` lets queued messages leave. */
 const FAREWELL_MS = 50;
 
-export type GrpcPeerNetworkOptions = { readonly connect: Connect; readonly clock: Clock };
+export type GrpcPeerNetworkOptions = {
+  readonly connect: Connect;
+  readonly clock: Clock;
+  /** How long a server may be silent before the protocol suspects it. Milliseconds. */
+  readonly suspectMs: number;
+};
 
 export class GrpcPeerNetwork implements PeerNetwork {
   private readonly options: GrpcPeerNetworkOptions;
@@ -32,9 +37,8 @@ export class GrpcPeerNetwork implements PeerNetwork {
     this.events = events;
     for (const peer of peers) {
       const link = new PeerLink({
+        ...this.options,
         peer,
-        connect: this.options.connect,
-        clock: this.options.clock,
         onConnected: () => events.onConnected(peer),
         onGone: () => events.onGone(peer),
         onRefused: (reason) => events.onRefused(peer, reason),
@@ -67,13 +71,17 @@ export class GrpcPeerNetwork implements PeerNetwork {
   /** Serves the stream of a peer. Its first message must be a Hello, which names it. */
   readonly onExchange: StreamHandler = (stream) => {
     let peer: Address | null = null;
+    let link: PeerLink | undefined;
     stream.onMessage((frame) => {
       try {
         const { header, message } = decodeEnvelope(decodePeerFrame(frame));
         if (message.kind === "hello") {
+          const isNewStream = peer === null;
           peer = message.address;
-          this.links.get(peer)?.hint();
+          link = this.links.get(peer);
+          link?.greeted(isNewStream);
         }
+        link?.heard();
         if (peer === null) {
           throw new MalformedBytes("a stream between servers begins with a Hello");
         }

@@ -4,10 +4,10 @@ import { test } from "node:test";
 import { present } from "../base/assert.js";
 import type { Channel, ChannelEvents, ClientStreamEvents } from "../grpc/channel.js";
 import { address } from "../paxos/ids.js";
-import { PeerLink, REDIAL_MS_LAST, splitAddress } from "./peer-link.js";
+import { PeerLink, REDIAL_MS_LAST, SILENCE_LOOKS, SILENCE_MS_MIN, STRAY_END_MS, SUSPECTS_SILENT, splitAddress } from "./peer-link.js";
 import { HandClock } from "./testing/hand-clock.js";
 
-function harness() {
+function harness(suspectMs = 600) {
   const clock = new HandClock();
   const seen: string[] = [];
   const dials: ChannelEvents[] = [];
@@ -16,6 +16,7 @@ function harness() {
   const link = new PeerLink({
     peer: address("[::1]:9001"),
     clock,
+    suspectMs,
     connect: ({ host, port }, events): Channel => {
       seen.push(`dial ${host} ${port}`);
       dials.push(events);
@@ -33,6 +34,7 @@ function harness() {
           return { closed: false, queuedBytes: 0, send, halfClose: () => {}, cancel: () => {} };
         },
         close: () => seen.push("close"),
+        abort: () => seen.push("abort"),
       };
     },
     onConnected: () => seen.push("connected"),
@@ -115,9 +117,73 @@ test("a peer that is only unreachable is not gone", () => {
 test("a peer that was heard from is dialled without waiting", () => {
   const { seen, link, last } = harness();
   last().onRefused();
-  link.hint();
-  link.hint();
+  link.greeted(false);
+  link.greeted(true);
   equal(seen.filter((line) => line.startsWith("dial")).length, 2);
+});
+
+test("a stream whose peer is silent for too long is replaced, at once and as often as it takes", () => {
+  const { clock, seen, last, link } = harness();
+  last().onConnected();
+  const lookMs = SILENCE_MS_MIN / SILENCE_LOOKS;
+  for (let looks = 0; looks < 3 * SILENCE_LOOKS; looks++) {
+    equal(clock.next(), lookMs);
+    link.heard();
+  }
+  for (let looks = 0; looks < SILENCE_LOOKS; looks++) {
+    equal(clock.next(), lookMs);
+  }
+  equal(seen.includes("abort"), false);
+  equal(clock.next(), lookMs);
+  deepEqual(seen.slice(2), ["abort"]);
+  equal(clock.next(), 0);
+  deepEqual(seen.slice(2), ["abort", "dial ::1 9001"]);
+  last().onConnected(); // the new stream gets as long
+  for (let looks = 0; looks < SILENCE_LOOKS; looks++) {
+    clock.next();
+  }
+  equal(seen.filter((line) => line === "abort").length, 1);
+  clock.next();
+  equal(seen.filter((line) => line === "abort").length, 2);
+});
+
+test("where servers ping seldom, silence is longer", () => {
+  const suspectMs = 5000;
+  const { clock, last } = harness(suspectMs);
+  last().onConnected();
+  equal(clock.next(), (SUSPECTS_SILENT * suspectMs) / SILENCE_LOOKS);
+});
+
+test("a new stream of a peer that was silent replaces ours of before; one of a peer that spoke does not", () => {
+  const { clock, seen, last, link } = harness();
+  last().onConnected();
+  clock.next();
+  link.greeted(true); // at a start both sides dial
+  clock.next();
+  link.greeted(false); // a Hello again on the stream it had: that one is alive
+  link.heard();
+  link.greeted(true);
+  equal(seen.includes("abort"), false);
+  clock.next();
+  clock.next();
+  link.greeted(true);
+  equal(seen.at(-1), "abort");
+  equal(clock.next(), 0);
+  equal(seen.at(-1), "dial ::1 9001");
+});
+
+test("a stream that ends as if the connection were lost, while that lives on, does not stay ended", () => {
+  const { clock, seen, link, last, stream } = harness();
+  last().onConnected();
+  link.send(Uint8Array.of(1), true);
+  stream().onEnd({ status: 14, statusMessage: "the server ended the stream with HTTP/2 error 7", trailers: [] });
+  equal(link.connected, false);
+  equal(clock.next(), STRAY_END_MS);
+  deepEqual(seen.slice(3), ["close"]);
+  equal(clock.next(), REDIAL_MS_LAST);
+  last().onConnected();
+  link.send(Uint8Array.of(2), true);
+  deepEqual(seen.slice(4), ["dial ::1 9001", "connected", "send 2"]);
 });
 
 test("a peer that ends our stream says why, and is left alone for a while", () => {

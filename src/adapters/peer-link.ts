@@ -1,9 +1,10 @@
 /**
  * Our own stream to one peer: dialled, kept, dialled again. It speaks only after a Hello, loses what was under way when it
  * closes, and tells a peer that is gone (connection closed, a new one refused) from one that is merely unreachable.
- * Nothing here repeats a message: the protocol does.
+ * A peer that is not heard for long has its stream replaced: TCP alone would go on with the old one, and after an outage stay
+ * silent for about as long again. Nothing here repeats a message: the protocol does.
  */
-import type { Channel, ChannelEvents, ClientStream, ConnectOptions } from "../grpc/channel.js";
+import type { CallStatus, Channel, ChannelEvents, ClientStream, ConnectOptions } from "../grpc/channel.js";
 import { GRPC_STATUS } from "../grpc/status.js";
 import type { Address } from "../paxos/ids.js";
 import type { Clock, TimerHandle } from "../ports/clock.js";
@@ -15,6 +16,15 @@ export const REDIAL_MS_FIRST = 20;
 export const REDIAL_MS_LAST = 500;
 /** From dialling to an answer; a machine that drops packets is given up after this. */
 export const CONNECT_TIMEOUT_MS = 2000;
+/** A peer not heard for so long, at least, has its stream replaced. Servers ping each other several times in SUSPECTS_SILENT suspicions. */
+export const SILENCE_MS_MIN = 2000;
+export const SUSPECTS_SILENT = 3;
+/** How often silence is looked at within its limit; so many looks later a stream is given up. */
+export const SILENCE_LOOKS = 4;
+/** Looks without a word after which a new stream of the peer means that ours leads nowhere. */
+export const DEAF_LOOKS = 2;
+/** How long the end of a stream that looks like a lost connection waits for the connection's own end. */
+export const STRAY_END_MS = 100;
 /** Bytes queued to one peer above which messages to it are dropped: it gets them by catch-up. */
 export const PEER_QUEUE_BYTES_MAX = 32 * 1024 * 1024;
 /** The largest message between servers: a batch or a snapshot chunk of 4 MiB, and what is around it. */
@@ -26,6 +36,8 @@ export type PeerLinkOptions = {
   readonly peer: Address;
   readonly connect: Connect;
   readonly clock: Clock;
+  /** How long a server may be silent before the protocol suspects it. Milliseconds. */
+  readonly suspectMs: number;
   readonly onConnected: () => void;
   readonly onGone: () => void;
   /** The peer ended our stream and said why. */
@@ -40,12 +52,18 @@ export class PeerLink {
   private stopped = false;
   private wasConnected = false;
   private redialMs = REDIAL_MS_FIRST;
+  /** The wait before dialling again, or for a connection's end. */
   private timer: TimerHandle | null = null;
+  private readonly lookMs: number;
+  private watch: TimerHandle | null = null;
+  /** Looks at this stream since the peer was last heard. Counted, not timed: a pause of our own is no silence of the peer's. */
+  private silentLooks = 0;
   /** Messages that found a full queue, over the life of the link. */
   dropped = 0;
 
   constructor(options: PeerLinkOptions) {
     this.options = options;
+    this.lookMs = Math.max(SILENCE_MS_MIN, SUSPECTS_SILENT * options.suspectMs) / SILENCE_LOOKS;
   }
 
   get connected(): boolean {
@@ -74,11 +92,21 @@ export class PeerLink {
     this.channel = channel;
   }
 
-  /** The peer was heard from on its own stream: it is there, so there is no reason to wait. */
-  hint(): void {
+  /** A message of the peer came, on its own stream. */
+  heard(): void {
+    this.silentLooks = 0;
+  }
+
+  /**
+   * The peer said Hello: it is there, so there is no reason to wait. `isNewStream`: it has dialled us anew; if it was silent
+   * before that, our stream is of the time before, when its machine or the network went away.
+   */
+  greeted(isNewStream: boolean): void {
     if (this.channel === null) {
       this.redialMs = REDIAL_MS_FIRST;
       this.dial();
+    } else if (isNewStream && this.silentLooks >= DEAF_LOOKS) {
+      this.giveUp();
     }
   }
 
@@ -96,6 +124,7 @@ export class PeerLink {
   stop(): void {
     this.stopped = true;
     this.timer?.cancel();
+    this.watch?.cancel();
     const { channel, stream } = this;
     this.channel = null;
     this.stream = null;
@@ -114,21 +143,57 @@ export class PeerLink {
     this.stream = channel.open(EXCHANGE_PATH, {
       onMessage: () => {}, // the peer speaks on its own stream
       onEnd: (end) => {
-        // UNAVAILABLE is a lost connection, which the channel itself reports.
-        if (this.channel === channel && end.status !== GRPC_STATUS.UNAVAILABLE) {
-          this.options.onRefused(end.statusMessage);
-          channel.close(); // after which the channel reports nothing
-          this.redialMs = REDIAL_MS_LAST;
-          this.onLost(false);
+        if (this.channel === channel) {
+          this.onStreamEnd(end);
         }
       },
     });
+    this.look(0);
     this.options.onConnected();
+  }
+
+  private onStreamEnd({ status, statusMessage }: CallStatus): void {
+    this.stream = null;
+    if (status !== GRPC_STATUS.UNAVAILABLE) {
+      this.options.onRefused(statusMessage);
+      this.leaveAlone();
+      return;
+    }
+    // A lost connection, which the channel itself reports; or a stream that ended by itself, for want of room or by a proxy's word.
+    this.timer = this.options.clock.after(STRAY_END_MS, () => this.leaveAlone());
+  }
+
+  /** The connection is of no use although it lives: the next one is made after a while. */
+  private leaveAlone(): void {
+    this.channel?.close(); // after which the channel reports nothing
+    this.redialMs = REDIAL_MS_LAST;
+    this.onLost(false);
+  }
+
+  /** Whoever was on the other side of this connection is not there any more: another is dialled at once. */
+  private giveUp(): void {
+    this.channel?.abort(); // nothing of what is queued is worth anything by now
+    this.redialMs = REDIAL_MS_FIRST;
+    this.onLost(false);
+  }
+
+  private look(silentLooks: number): void {
+    this.silentLooks = silentLooks;
+    this.watch = this.options.clock.after(this.lookMs, () => {
+      if (this.silentLooks >= SILENCE_LOOKS) {
+        this.giveUp();
+      } else {
+        this.look(this.silentLooks + 1);
+      }
+    });
   }
 
   private onLost(refused: boolean): void {
     this.channel = null;
     this.stream = null;
+    this.timer?.cancel();
+    this.watch?.cancel();
+    this.silentLooks = 0;
     if (this.stopped) {
       return;
     }

@@ -43,7 +43,7 @@ export async function assemble(parts: Parts): Promise<RunningServer> {
   });
   const restore = (): Restore => Store.restore();
   const store = await stateOf(storage, durable, restore);
-  const network = new GrpcPeerNetwork({ connect, clock });
+  const network = new GrpcPeerNetwork({ connect, clock, suspectMs: config.suspectMs });
   const server = new Server({
     config,
     clock,
