@@ -55,6 +55,7 @@ export async function assemble(parts: Parts): Promise<RunningServer> {
     durable,
     store,
     restore,
+    onStuck: endByForce,
     onFatal: (status) => shut(status),
   });
   const ports = portsOf(parts, server, network);
@@ -120,6 +121,11 @@ async function callPeer(peer: Address, path: string, message: Uint8Array): Promi
   const reply = await channel.unary(path, message, { timeoutMs: PEER_CALL_MS });
   channel.close();
   return reply;
+}
+
+/** An exit waits for the threads that Node gave to the disk; behind one that hangs there it would wait as long. */
+function endByForce(): void {
+  process.kill(process.pid, "SIGKILL");
 }
 
 /** `work`, begun by the first call; every call gets its end. */

@@ -5,23 +5,27 @@ import { assert } from "../base/assert.js";
 import { StorageFailure } from "../storage/storage-failure.js";
 import { EventRing } from "./event-ring.js";
 import { EXIT_STATUS } from "./exit-status.js";
-import { Lifecycle } from "./lifecycle.js";
+import { CLOSE_MS, Lifecycle } from "./lifecycle.js";
+import { VirtualClock } from "./testing/virtual-clock.js";
 
 function harness(close: () => Promise<void> = async () => {}) {
   const lines: string[] = [];
   const statuses: number[] = [];
   const ring = new EventRing();
+  const clock = new VirtualClock();
   ring.add({ kind: "tick", now: 7 }, []);
   const life = new Lifecycle({
+    clock,
     log: { log: (level, code, text) => lines.push(`${level} ${code} ${text}`) },
     ring,
     close: async (why) => {
       lines.push(`close ${why}`);
       await close();
     },
+    onStuck: () => lines.push("stuck"),
     onFatal: (status) => statuses.push(status),
   });
-  return { lines, statuses, life, settled: () => new Promise((resolve) => setImmediate(resolve)) };
+  return { clock, lines, statuses, life, settled: () => new Promise((resolve) => setImmediate(resolve)) };
 }
 
 test("a failed assertion dumps the last steps and ends the server as a bug, once", async () => {
@@ -45,6 +49,26 @@ test("a broken disk has a status of its own, and a close that fails as well chan
   await settled();
   deepEqual(statuses, [EXIT_STATUS.storage]);
   match(lines.at(-1) ?? "", /close-failed .*stuck/);
+});
+
+test("a disk that never lets go is not waited for: the process is told to end by force, once", async () => {
+  for (const begin of ["end", "fatal"] as const) {
+    const { clock, lines, statuses, life, settled } = harness(() => new Promise(() => {}));
+    life.advance("running");
+    const ended = begin === "end" ? life.end("stopping") : life.fatal(new Error("bug"));
+    clock.advance(CLOSE_MS - 1);
+    await settled();
+    equal(lines.includes("stuck"), false);
+    clock.advance(1);
+    await ended;
+    await settled();
+    match(lines.at(-2) ?? "", /^fatal close-stuck/);
+    equal(lines.at(-1), "stuck");
+    deepEqual(statuses, begin === "end" ? [] : [EXIT_STATUS.bug]);
+    clock.advance(CLOSE_MS);
+    await settled();
+    equal(lines.filter((line) => line === "stuck").length, 1);
+  }
 });
 
 test("phases follow each other, and requests are taken from the start to the end of a stop", async () => {

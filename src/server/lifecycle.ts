@@ -3,19 +3,27 @@
  * what led to it and ends everything: halting is safe, going on is not. Nothing happens after the end.
  */
 import { AssertionFailure } from "../base/assert.js";
+import type { Clock } from "../ports/clock.js";
 import { StorageFailure } from "../storage/storage-failure.js";
 import type { EventRing } from "./event-ring.js";
 import { EXIT_STATUS } from "./exit-status.js";
 import type { Logger } from "./logger.js";
 import { StoreError } from "./store-error.js";
+import { endsWithin } from "./waiting.js";
+
+/** How long network and disk may take to close. A disk that answers nothing must not keep alive a process that answers nothing. */
+export const CLOSE_MS = 5000;
 
 export type Phase = "starting" | "running" | "stopping" | "ended";
 
 export type LifecycleOptions = {
+  readonly clock: Clock;
   readonly log: Logger;
   readonly ring: EventRing;
   /** Stops all parts, answers what waits with `why`, and closes network and disk. Called once. */
   readonly close: (why: string) => Promise<void>;
+  /** The disk lets nothing be closed: the process cannot end but by force, which the data bears like a power cut. Called at most once. */
+  readonly onStuck: () => void;
   /** The server has ended by itself, with this exit status. Called at most once. */
   readonly onFatal: (status: number) => void;
 };
@@ -51,11 +59,20 @@ export class Lifecycle {
     return new StoreError("unavailable", "not-applied", `This server is ${this.current === "starting" ? "starting" : "stopping"}.`);
   }
 
-  /** Ends at once: nothing is handed over or waited for. */
+  /** Ends at once: nothing is handed over or waited for, and what does not close in time is left behind. */
   async end(why: string): Promise<void> {
-    if (this.current !== "ended") {
-      this.current = "ended";
-      await this.options.close(why);
+    if (this.current === "ended") {
+      return;
+    }
+    this.current = "ended";
+    const { clock, log, close, onStuck } = this.options;
+    if (!(await endsWithin(clock, close(why), CLOSE_MS))) {
+      log.log(
+        "fatal",
+        "close-stuck",
+        `The disk has not let go within ${CLOSE_MS} ms: the process ends by force. Nothing acknowledged is lost.`,
+      );
+      onStuck();
     }
   }
 

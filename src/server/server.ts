@@ -71,6 +71,8 @@ export type ServerOptions = {
   readonly store: KvStore;
   /** A fresh state machine to be filled from a snapshot. */
   readonly restore: () => Restore;
+  /** The disk lets nothing be closed: the process cannot end but by force. Called at most once. */
+  readonly onStuck: () => void;
   /** The server has ended by itself, with this exit status. Called once. */
   readonly onFatal: (status: number) => void;
 };
@@ -100,8 +102,8 @@ export class Server {
     const { config, clock, random } = options;
     this.options = options;
     this.startedAt = clock.nowMicros();
-    const { log, onFatal } = options;
-    this.life = new Lifecycle({ log, ring: this.ring, close: (why) => this.close(why), onFatal });
+    const { log, onStuck, onFatal } = options;
+    this.life = new Lifecycle({ clock, log, ring: this.ring, close: (why) => this.close(why), onStuck, onFatal });
     this.replica = createReplica({
       address: addressOf(config.paxosAddress),
       clientAddress: config.clientAddress,

@@ -1,4 +1,4 @@
-/** Waiting for a condition outside the hot path: a stop, an election that a person asked for. */
+/** Waiting, within bounds and outside the hot path: for a stop, for a disk, for an election that a person asked for. */
 import type { Clock } from "../ports/clock.js";
 
 /** How often the condition is looked at. */
@@ -13,4 +13,12 @@ export async function until(clock: Clock, reached: () => boolean, withinMs: numb
       clock.after(LOOK_MS, resolve);
     });
   }
+}
+
+/** Whether `work` ended within `withinMs`; it is not stopped by that. Rejects where it does, by then. */
+export function endsWithin(clock: Clock, work: Promise<void>, withinMs: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(withinMs, () => resolve(false));
+    work.finally(() => timer.cancel()).then(() => resolve(true), reject);
+  });
 }

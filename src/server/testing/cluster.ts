@@ -26,8 +26,8 @@ export class TestCluster {
   private readonly running = new Map<number, Running>();
   private readonly overrides: Partial<ServerConfig>;
   private draws = 1;
-  /** Exit statuses of servers that ended by themselves. */
-  readonly exits: number[] = [];
+  /** Exit statuses of servers that ended by themselves, null for one that could not end. */
+  readonly exits: (number | null)[] = [];
 
   constructor(size: number, overrides: Partial<ServerConfig> = {}) {
     this.addresses = Array.from({ length: size }, (_, i) => address(`127.0.0.1:${9000 + i}`));
@@ -84,6 +84,7 @@ export class TestCluster {
       durable,
       store,
       restore,
+      onStuck: () => this.exits.push(null),
       onFatal: (status) => this.exits.push(status),
     });
     this.running.set(i, { server, disk });
