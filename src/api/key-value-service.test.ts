@@ -14,7 +14,7 @@ import { Store } from "../kv/store.js";
 import type { ReadWaiter } from "../server/reads.js";
 import { StoreError } from "../server/store-error.js";
 import type { WriteWaiter } from "../server/writes.js";
-import { type KeyValueBackend, keyValueHandlers } from "./key-value-service.js";
+import { type KeyValueBackend, keyValueHandlers, REQUEST_MS_MAX } from "./key-value-service.js";
 
 const bytes = (value: string): Uint8Array => new TextEncoder().encode(value);
 const text = (value: Uint8Array): string => new TextDecoder().decode(value);
@@ -24,7 +24,11 @@ const done: Reply = { kind: "put", revision: revision(2) };
 const unavailable = new StoreError("unavailable", "not-applied", "No server coordinates yet.");
 
 /** What the played server does with a request. */
-type Play = { readonly write?: (waiter: WriteWaiter) => void; readonly read?: (waiter: ReadWaiter) => void };
+type Play = {
+  readonly write?: (waiter: WriteWaiter) => void;
+  readonly read?: (waiter: ReadWaiter) => void;
+  readonly isGone?: boolean;
+};
 
 function call(kind: "get" | "put" | "del", message: Uint8Array, play: Play = {}, deadlineMs?: number) {
   const store = Store.empty();
@@ -54,6 +58,7 @@ function call(kind: "get" | "put" | "del", message: Uint8Array, play: Play = {},
     fail: (stream, status, why) => answers.push(`${stream} ${status} ${why}`),
     metadata: () => [],
     deadlineMs: () => deadlineMs,
+    isOpen: () => play.isGone !== true,
     onCancel: () => {},
     closed: false,
     remote: "test",
@@ -117,4 +122,22 @@ test("a call without a deadline gets the configured one, one with a deadline is 
   deepEqual(call("put", request("k", "v")).seen, ["put k=v by 6000000"]);
   deepEqual(call("get", request("k"), {}, 200).seen, ["read by 1180000"]);
   deepEqual(call("del", request("k"), {}, 60_000).seen, ["delete k by 60900000"]);
+  deepEqual(call("get", request("k"), {}, 2 ** 31 - 1).seen, [`read by ${1_000_000 + REQUEST_MS_MAX * 1000}`]);
+});
+
+test("whether anybody still waits for the answer is the connection's to say", () => {
+  const seen: (boolean | undefined)[] = [];
+  const read = (waiter: ReadWaiter): void => {
+    seen.push(waiter.isGone?.());
+    waiter.answer();
+  };
+  const write = (waiter: WriteWaiter): void => {
+    seen.push(waiter.isGone?.());
+    waiter.done(done);
+  };
+  call("get", request("there"), { read });
+  call("put", request("k", "v"), { write });
+  call("del", request("k"), { write, isGone: true });
+  call("get", request("there"), { read, isGone: true });
+  deepEqual(seen, [false, false, true, true]);
 });

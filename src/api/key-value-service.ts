@@ -8,6 +8,7 @@ import type { Responder, UnaryHandler } from "../grpc/service.js";
 import { GRPC_STATUS } from "../grpc/status.js";
 import { newFound } from "../kv/model.js";
 import type { Reply } from "../kv/reply.js";
+import { LIMITS } from "../server/config.js";
 import type { ReadWaiter } from "../server/reads.js";
 import type { Server } from "../server/server.js";
 import type { StoreError } from "../server/store-error.js";
@@ -31,6 +32,8 @@ export const KEY_NOT_FOUND = "Key not found.";
 /** Before a client's own deadline we answer why, this share of it ahead but no more than that. */
 const ANSWER_AHEAD_SHARE = 0.1;
 const ANSWER_AHEAD_MS_MAX = 100;
+/** Nobody keeps a place in our queues for longer, whatever deadline a client sets: as long as the longest that an operator may set. */
+export const REQUEST_MS_MAX = LIMITS.requestTimeoutMs.max;
 const MICROS_A_MILLI = 1000;
 
 /** The handlers of GetValue, PutPair and DeletePair; the same for clients and for other servers. */
@@ -40,7 +43,8 @@ export function keyValueHandlers(
 ): { get: UnaryHandler; put: UnaryHandler; del: UnaryHandler } {
   const deadlineOf = (responder: Responder, stream: number): number => {
     const given = responder.deadlineMs(stream);
-    const millis = given === undefined ? limits.requestTimeoutMs : given - Math.min(ANSWER_AHEAD_MS_MAX, given * ANSWER_AHEAD_SHARE);
+    const asked = given === undefined ? limits.requestTimeoutMs : given - Math.min(ANSWER_AHEAD_MS_MAX, given * ANSWER_AHEAD_SHARE);
+    const millis = Math.min(asked, REQUEST_MS_MAX);
     return server.nowMicros() + Math.floor(millis * MICROS_A_MILLI);
   };
   return {
@@ -95,6 +99,10 @@ class WriteCall implements WriteWaiter {
     }
   }
 
+  isGone(): boolean {
+    return !this.responder.isOpen(this.stream);
+  }
+
   fail(error: StoreError): void {
     const { status, text } = ofStoreError(error);
     this.responder.fail(this.stream, status, text, OUTCOME_TRAILERS[error.outcome]);
@@ -125,6 +133,10 @@ class GetCall implements ReadWaiter {
     } else {
       this.responder.fail(this.stream, GRPC_STATUS.NOT_FOUND, KEY_NOT_FOUND);
     }
+  }
+
+  isGone(): boolean {
+    return !this.responder.isOpen(this.stream);
   }
 
   fail(error: StoreError): void {

@@ -103,6 +103,10 @@ export class ServerConnection implements Responder, SessionRole, CallHost {
     return at === undefined ? undefined : Math.max(0, at - this.port.now());
   }
 
+  isOpen(stream: number): boolean {
+    return this.calls.has(stream);
+  }
+
   onCancel(stream: number, callback: (reason: CancelReason) => void): void {
     if (this.calls.has(stream)) {
       this.cancels.set(stream, callback);

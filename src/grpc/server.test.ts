@@ -106,11 +106,14 @@ test("unary: a cancelled call tells its handler", async () => {
   while (log.held.length === held) {
     await new Promise(setImmediate);
   }
+  const taken = log.held.at(-1);
+  assert.equal(taken?.responder.isOpen(taken.stream), true);
   call.cancel();
   while (log.cancels.length === cancels) {
     await new Promise(setImmediate);
   }
   assert.equal(log.cancels.at(-1), "cancelled");
+  assert.equal(taken.responder.isOpen(taken.stream), false);
 });
 
 test("both ways: five hundred messages come back in order, with metadata", async () => {

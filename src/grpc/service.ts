@@ -25,6 +25,8 @@ export interface Responder {
   deadlineMs(stream: number): number | undefined;
   /** Calls back once if the call ends before it is answered; never for a call that is gone already. One callback a call. */
   onCancel(stream: number, callback: (reason: CancelReason) => void): void;
+  /** Whether the call waits for its answer: not answered, not taken back, not past its deadline, and its connection there. */
+  isOpen(stream: number): boolean;
   /** Whether the connection is gone: no answer can reach the client. */
   readonly closed: boolean;
   /** The client's `address:port`. */

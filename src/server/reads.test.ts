@@ -2,6 +2,7 @@
 import { deepEqual, equal, match } from "node:assert/strict";
 import { test } from "node:test";
 import { slot } from "../paxos/ids.js";
+import { GONE_LOOK_MS, GONE_WAITING_MIN } from "./gone-look.js";
 import { Reads } from "./reads.js";
 
 function harness() {
@@ -14,9 +15,11 @@ function harness() {
     wantTurn: () => seen.push("turn"),
     explain: () => "no server coordinates.",
   });
+  const gone = new Set<string>();
   const read = (name: string, deadline = 100): void =>
     reads.read({
       deadline,
+      isGone: () => gone.has(name),
       answer: () => seen.push(`answer ${name}`),
       fail: (error) => seen.push(`fail ${name}: ${error.code} ${error.message}`),
     });
@@ -24,7 +27,7 @@ function harness() {
     applied = slot(to);
     reads.onApplied(applied);
   };
-  return { seen, reads, read, apply };
+  return { gone, seen, reads, read, apply };
 }
 
 test("reads of one turn share one id; those of the next turn get another", () => {
@@ -74,5 +77,27 @@ test("a read past its deadline fails with the reason, wherever it waits, and the
   apply(9);
   equal(seen.at(-1), "answer patient");
   reads.onReady([1], slot(0));
+  equal(reads.count, 0);
+});
+
+test("where many wait, reads that nobody waits for lose their places long before their deadlines", () => {
+  const { gone, reads, read } = harness();
+  for (let i = 1; i < GONE_WAITING_MIN; i++) {
+    read(`r${i}`, 1e12);
+    gone.add(`r${i}`);
+  }
+  reads.flush();
+  reads.expire(1);
+  equal(reads.count, GONE_WAITING_MIN - 1); // few: not worth a look
+  read("kept", 1e12);
+  reads.expire(2);
+  equal(reads.count, 1);
+  gone.add("kept");
+  for (let i = 1; i < GONE_WAITING_MIN; i++) {
+    read(`r${i}`, 1e12);
+  }
+  reads.expire(3);
+  equal(reads.count, GONE_WAITING_MIN); // looked at a moment ago
+  reads.expire(2 + GONE_LOOK_MS * 1000);
   equal(reads.count, 0);
 });

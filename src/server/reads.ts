@@ -4,12 +4,15 @@
  * It must never answer before that, and never twice.
  */
 import type { Micros, Slot } from "../paxos/ids.js";
+import { GoneLook } from "./gone-look.js";
 import { StoreError } from "./store-error.js";
 
 /** One request that waits to read. Exactly one of the two methods is called, once. */
 export interface ReadWaiter {
   /** On the server's own clock: at or after this the request fails. */
   readonly deadline: Micros;
+  /** Whether nobody hears the answer any more; left out where that is not known. Asked seldom. */
+  isGone?(): boolean;
   /** The state machine is recent enough and between two batches: read it and answer now. */
   answer(): void;
   fail(error: StoreError): void;
@@ -29,6 +32,8 @@ export type ReadsOptions = {
   readonly explain: () => string;
 };
 
+/** What ends a wait: the time, and in a look for those whose clients are gone, that. */
+type Ends = { readonly now: Micros; readonly looks: boolean; error: StoreError | null };
 type Group = { readonly waiters: ReadWaiter[] };
 
 export class Reads {
@@ -39,6 +44,7 @@ export class Reads {
   private ready: { readonly index: Slot; readonly group: Group }[] = [];
   private nextId = 1;
   private waiting = 0;
+  private readonly goneLook = new GoneLook();
   private earliest = Number.POSITIVE_INFINITY;
 
   constructor(options: ReadsOptions) {
@@ -104,12 +110,13 @@ export class Reads {
     }
   }
 
-  /** Fails whatever is past its deadline. Costs nothing until the earliest of them has come. */
+  /** Fails whatever is past its deadline, and now and then what nobody waits for. Costs nothing until one of the two is due. */
   expire(now: Micros): void {
-    if (now < this.earliest) {
+    const looks = this.goneLook.due(now, this.waiting);
+    if (now < this.earliest && !looks) {
       return;
     }
-    const late = { now, error: null as StoreError | null };
+    const late: Ends = { now, looks, error: null };
     this.earliest = Number.POSITIVE_INFINITY;
     this.open = this.open.filter((waiter) => !this.expireOne(waiter, late));
     for (const [id, group] of this.asked) {
@@ -141,14 +148,14 @@ export class Reads {
     }
   }
 
-  private expireGroup(group: Group, late: { now: Micros; error: StoreError | null }): void {
+  private expireGroup(group: Group, late: Ends): void {
     const kept = group.waiters.filter((waiter) => !this.expireOne(waiter, late));
     group.waiters.length = 0;
     group.waiters.push(...kept);
   }
 
-  private expireOne(waiter: ReadWaiter, late: { now: Micros; error: StoreError | null }): boolean {
-    if (waiter.deadline > late.now) {
+  private expireOne(waiter: ReadWaiter, late: Ends): boolean {
+    if (waiter.deadline > late.now && !(late.looks && waiter.isGone?.() === true)) {
       this.earliest = Math.min(this.earliest, waiter.deadline);
       return false;
     }

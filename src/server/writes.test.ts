@@ -7,6 +7,7 @@ import { kvError } from "../kv/error.js";
 import { SESSION_OUTSTANDING_MAX } from "../kv/limits.js";
 import { revision, sessionId } from "../kv/model.js";
 import type { Reply } from "../kv/reply.js";
+import { GONE_WAITING_MIN } from "./gone-look.js";
 import { WRITES_WAITING_MAX, Writes } from "./writes.js";
 
 const caps = { bytes: 1 << 20, commands: 1000 };
@@ -20,9 +21,11 @@ function harness(session = 7) {
     writes.onRegistered(sessionId(session));
   }
   const seen: string[] = [];
+  const gone = new Set<string>();
   const add = (name: string, deadline = 1000): void =>
     writes.add(encodePlainPut(bytes(name), bytes("v")), {
       deadline,
+      isGone: () => gone.has(name),
       done: (reply) => seen.push(`${name} ${reply.kind}`),
       fail: (error) => seen.push(`${name} ${error.code} ${error.outcome}: ${error.message}`),
     });
@@ -39,7 +42,7 @@ function harness(session = 7) {
     }
     return sent;
   };
-  return { writes, seen, add, send };
+  return { gone, writes, seen, add, send };
 }
 
 test("writes leave in order under rising numbers, and are answered once by what is applied", () => {
@@ -154,4 +157,19 @@ test("after slots were skipped by a snapshot an expired session leaves the outco
   writes.onApplied(1, expired);
   match(seen[0] ?? "", /a unavailable unknown/);
   equal(writes.count, 0);
+});
+
+test("where many wait, writes that were never sent and nobody waits for lose their places; sent ones keep theirs", () => {
+  const { gone, writes, seen, add, send } = harness();
+  add("sent", 1e12);
+  send();
+  for (let i = 1; i < GONE_WAITING_MIN; i++) {
+    add(`w${i}`, 1e12);
+    gone.add(`w${i}`);
+  }
+  gone.add("sent").delete("w5");
+  writes.expire(1, () => "no quorum.");
+  equal(writes.count, 2);
+  match(seen[0] ?? "", /^w1 unavailable not-applied/);
+  deepEqual(send(), ["7/2>1"]);
 });

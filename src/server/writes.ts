@@ -9,12 +9,15 @@ import { SESSION_OUTSTANDING_MAX } from "../kv/limits.js";
 import { NO_SESSION, type SessionId } from "../kv/model.js";
 import type { Reply } from "../kv/reply.js";
 import type { Micros } from "../paxos/ids.js";
+import { GoneLook } from "./gone-look.js";
 import { StoreError } from "./store-error.js";
 
 /** One client's write. Exactly one of the two methods is called, once. */
 export interface WriteWaiter {
   /** On the server's own clock: at or after this the request fails. */
   readonly deadline: Micros;
+  /** Whether nobody hears the answer any more; left out where that is not known. Asked seldom. */
+  isGone?(): boolean;
   /** `reply` may be a refusal of the state machine. */
   done(reply: Reply): void;
   fail(error: StoreError): void;
@@ -57,6 +60,7 @@ export class Writes {
   private sessionId: SessionId = NO_SESSION;
   private waiting = 0;
   private waitingBytes = 0;
+  private readonly goneLook = new GoneLook();
   private earliest = Number.POSITIVE_INFINITY;
 
   /** Unanswered writes. */
@@ -166,15 +170,20 @@ export class Writes {
     this.requeueAll();
   }
 
-  /** Fails what is past its deadline. `reason` says what is missing. Costs nothing until the earliest has come. */
+  /**
+   * Fails what is past its deadline, and now and then what was never sent and nobody waits for. `reason` says what is missing.
+   * Costs nothing until one of the two is due.
+   */
   expire(now: Micros, reason: () => string): void {
-    if (now < this.earliest) {
+    const looks = this.goneLook.due(now, this.waiting);
+    if (now < this.earliest && !looks) {
       return;
     }
     const why = reason();
     this.earliest = Number.POSITIVE_INFINITY;
     for (const write of this.unanswered()) {
-      if (write.waiter.deadline <= now) {
+      const isUnwanted = looks && write.seq === 0 && write.waiter.isGone?.() === true;
+      if (write.waiter.deadline <= now || isUnwanted) {
         this.fail(write, why);
       } else {
         this.earliest = Math.min(this.earliest, write.waiter.deadline);
