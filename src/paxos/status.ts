@@ -135,7 +135,7 @@ export function blockedSentence(state: ReplicaState): string | null {
     return refused;
   }
   if (state.quarantined) {
-    return "This server's state differs from the majority's: set its data directory aside and start it with an empty one.";
+    return "This server's state differs from the majority's: set its data directory aside; the others go on without it.";
   }
   const total = state.options.list.length;
   const awaited = hasIdentity(state) ? unacknowledged(state) : awaitedForFounding(state);

@@ -56,7 +56,7 @@ export const REMEDY_FULL = "Free space on this disk, then start the server again
 
 /** What to do with a replica whose disk lies: the others have the data. */
 export const REMEDY_CORRUPT =
-  "Do not edit the file. Stop this server, set its data directory aside and let it join again with an empty one; only when no other server is left, restore a backup.";
+  "Do not edit the file, and do not start from an older copy. Set the data directory aside: the other servers go on without this one, which cannot be replaced yet while the cluster runs.";
 
 /** The POSIX name that an error of the File port carries, or "". */
 export function codeOf(error: unknown): string {
