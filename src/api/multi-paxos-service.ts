@@ -5,6 +5,7 @@
 import { EMPTY_BYTES } from "../base/bytes.js";
 import { utf8Decode, utf8Encode } from "../base/utf8.js";
 import type { UnaryReply } from "../grpc/channel.js";
+import { type Metadata, metadataGet } from "../grpc/metadata.js";
 import type { Responder, UnaryHandler } from "../grpc/service.js";
 import { GRPC_STATUS } from "../grpc/status.js";
 import { type Address, address as addressOf } from "../paxos/ids.js";
@@ -16,14 +17,22 @@ export const ELECT_PATH = "/keyvaluestore.MultiPaxos/ElectCoordinator";
 /** How long ElectCoordinator waits to see the new coordinator, unless the client's deadline is nearer. */
 export const ELECT_WAIT_MS = 3000;
 
+/** Marks a call that one server makes for another's caller: it is answered, never asked on. */
+const ASKED_BY_SERVER = "synod-asked-by";
+
+/** What the handlers need of a server. */
+export type ElectServer = Pick<Server, "coordinator" | "elect" | "coordinates"> & {
+  replicaStatus(): Pick<ReturnType<Server["replicaStatus"]>, "blocked">;
+};
+
 export type MultiPaxosOptions = {
-  readonly server: Server;
+  readonly server: ElectServer;
   /** This server's Paxos address. */
   readonly self: Address;
   /** Paxos addresses of all servers. */
   readonly replicas: readonly string[];
   /** One unary call to another server's Paxos port. */
-  readonly call: (peer: Address, path: string, message: Uint8Array) => Promise<UnaryReply>;
+  readonly call: (peer: Address, path: string, message: Uint8Array, metadata: Metadata) => Promise<UnaryReply>;
 };
 
 /** Ping, GetCoordinator and ElectCoordinator. */
@@ -61,7 +70,10 @@ export function multiPaxosHandlers(options: MultiPaxosOptions): { ping: UnaryHan
   };
 }
 
-/** By hand-over where a coordinator works, by nomination where none does. */
+/**
+ * By hand-over where a coordinator works, by nomination where none does. One server asks one other: two that take each other for
+ * the coordinator would ask in a circle, over new connections each time.
+ */
 async function elect(
   { server, self, call }: MultiPaxosOptions,
   heir: Address,
@@ -70,11 +82,15 @@ async function elect(
   const waitMs = Math.min(ELECT_WAIT_MS, responder.deadlineMs(stream) ?? ELECT_WAIT_MS);
   const { coordinator } = server;
   const ask = coordinator ?? heir;
+  const asker = metadataGet(responder.metadata(stream), ASKED_BY_SERVER);
   if (coordinator !== heir) {
     if (ask === self) {
       server.elect(heir);
+    } else if (asker !== undefined) {
+      responder.fail(stream, GRPC_STATUS.UNAVAILABLE, `${self} takes ${ask} for the coordinator; the servers do not agree yet. Ask again.`);
+      return;
     } else {
-      const reply = await call(ask, ELECT_PATH, encodeElect(heir));
+      const reply = await call(ask, ELECT_PATH, encodeElect(heir), [[ASKED_BY_SERVER, self]]);
       if (reply.status !== GRPC_STATUS.OK) {
         responder.fail(stream, reply.status, `${ask} was asked to give way: ${reply.statusMessage}`);
         return;

@@ -9,6 +9,7 @@ import { PEER_MESSAGE_BYTES_MAX, splitAddress } from "../adapters/peer-link.js";
 import { clientServices, paxosServices } from "../api/services.js";
 import type { UnaryReply } from "../grpc/channel.js";
 import { connect } from "../grpc/client.js";
+import type { Metadata } from "../grpc/metadata.js";
 import { GrpcServer } from "../grpc/server.js";
 import type { KvStore, Restore } from "../kv/kv-store.js";
 import { Store } from "../kv/store.js";
@@ -115,10 +116,10 @@ async function stateOf(storage: ServerStorage, { snapshot }: Durable, restore: (
 }
 
 /** One unary call over a connection of its own: for what people ask by hand, never for the hot path. */
-async function callPeer(peer: Address, path: string, message: Uint8Array): Promise<UnaryReply> {
+async function callPeer(peer: Address, path: string, message: Uint8Array, metadata: Metadata): Promise<UnaryReply> {
   const nothing = (): void => {};
   const channel = connect(splitAddress(peer), { onConnected: nothing, onRefused: nothing, onClosed: nothing });
-  const reply = await channel.unary(path, message, { timeoutMs: PEER_CALL_MS });
+  const reply = await channel.unary(path, message, { timeoutMs: PEER_CALL_MS, metadata });
   channel.close();
   return reply;
 }
