@@ -97,12 +97,20 @@ export class ForwardedWrites {
       return;
     }
     ofSession.delete(seq);
-    wait.remaining--;
+    if (ofSession.size === 0) {
+      this.waits.delete(session);
+    }
     const encoded = encodeReply(reply);
     if (encoded.length <= REPLY_BYTES_MAX) {
       wait.replies.varint(session).varint(seq).bytes(encoded);
     }
-    if (wait.remaining === 0 || wait.replies.length >= REPLY_PART_BYTES) {
+    this.countDown(wait);
+  }
+
+  /** One reply less to wait for; sends what is there once there is enough or no more. */
+  private countDown(wait: Wait): void {
+    wait.remaining--;
+    if (wait.replies.length >= REPLY_PART_BYTES || wait.remaining === 0) {
       const payload = wait.replies.finish();
       wait.replies = new ByteWriter();
       this.options.reply(wait.from, { kind: "forwardReply", id: wait.id, refused: false, coordinator: null, payload });
@@ -138,8 +146,12 @@ export class ForwardedWrites {
       ofSession = new Map();
       this.waits.set(item.session, ofSession);
     }
+    const asked = ofSession.get(item.seq);
     ofSession.set(item.seq, item.wait);
     item.wait.remaining++;
+    if (asked !== undefined) {
+      this.countDown(asked); // asked again in another Forward, which gets the reply; the first must not wait for it
+    }
   }
 }
 

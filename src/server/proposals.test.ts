@@ -3,7 +3,7 @@ import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import { present } from "../base/assert.js";
 import { ByteWriter } from "../base/bytes.js";
-import { BatchCursor } from "../kv/batch.js";
+import { BatchBuilder, BatchCursor } from "../kv/batch.js";
 import { encodePlainPut } from "../kv/command.js";
 import { NO_LEASE, NO_SESSION, revision, sessionId } from "../kv/model.js";
 import { encodeReply, type Reply } from "../kv/reply.js";
@@ -160,6 +160,29 @@ test("the ids of Forwards begin where a former life's are not", () => {
     return present(sent[0], "the registration was sent").message.id;
   });
   deepEqual([first, second], [0x5678_9abc_def0, 0xcba9_8765_4321]);
+});
+
+test("a command that is asked again in another Forward does not hold back the other replies of the first", () => {
+  const origin = harness();
+  origin.proposals.onCoordination(b, false);
+  origin.register();
+  origin.put("x");
+  origin.put("y");
+  origin.proposals.cut(true);
+  const both = origin.sent[0]?.message as Forward;
+  const builder = new BatchBuilder();
+  builder.add(sessionId(3), 2, 1, encodePlainPut(bytes("y"), bytes("v")));
+  const coordinator = harness();
+  coordinator.proposals.onCoordination(b, true);
+  coordinator.proposals.onForward(a, both);
+  coordinator.proposals.onForward(a, { kind: "forward", id: both.id + 1, payload: builder.finish() });
+  coordinator.proposals.onReply(sessionId(3), 1, ok);
+  coordinator.proposals.onReply(sessionId(3), 2, ok);
+  deepEqual(coordinator.seen, [`answer ${a} ${both.id}`, `answer ${a} ${both.id + 1}`]);
+  for (const { message } of coordinator.sent) {
+    origin.proposals.onForwardReply(b, message as ForwardReply);
+  }
+  deepEqual(origin.seen.slice(1), ["done x", "done y"]);
 });
 
 test("a reply too large for a message is left to the other server's own application", () => {
