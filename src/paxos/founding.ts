@@ -83,23 +83,49 @@ export function onHello(state: ReplicaState, out: Outbox, peer: Peer, header: He
   }
 }
 
-/** What a person should know about this peer: other lists, another cluster, an old copy of a disk. */
+/** Logs, once each, what a person should know about this peer. */
 function explainPeer(state: ReplicaState, out: Outbox, peer: Peer, wentBack: boolean): void {
-  const { hello } = peer;
-  if (hello === null) {
-    return;
+  if (wentBack) {
+    notice(
+      state,
+      out,
+      "error",
+      "old-disk",
+      `${peer.address} came back with an older copy of its disk: it is not counted. Set its data directory aside.`,
+    );
   }
+  for (const text of peerWarnings(state, peer)) {
+    notice(state, out, hasIdentity(state) ? "warn" : "error", "peer", text);
+  }
+}
+
+/** What is wrong with a peer as its last Hello shows it, in sentences: another list, another cluster, another disk. */
+export function peerWarnings(state: ReplicaState, peer: Peer): string[] {
+  const { hello, address } = peer;
+  if (hello === null) {
+    return [];
+  }
+  const warnings: string[] = [];
   if (peer.foreign) {
-    const text = wentBack
-      ? `${peer.address} came back with an older copy of its disk: it is not counted. Set its data directory aside.`
-      : `${peer.address} belongs to another cluster than this server: it is not counted. Check its data directory and the lists of replicas.`;
-    notice(state, out, "error", "foreign-peer", text);
+    warnings.push(
+      `${address} is not counted: it belongs to another cluster, or came back with an older copy of its disk. Check its data directory and the lists of replicas.`,
+    );
   }
   const difference = listDifference(state, hello);
   if (difference !== null) {
-    const level = hasIdentity(state) ? "warn" : "error";
-    notice(state, out, level, "lists-differ", `The list of replicas of ${peer.address} differs from this server's: ${difference}.`);
+    warnings.push(differenceText(peer, difference));
   }
+  const entry = hasIdentity(state) ? currentConfiguration(state).roster.find((listed) => listed.address === address) : undefined;
+  if (hasIdentity(state) && peer.replica === VIRGIN && entry?.diskId !== hello.diskId) {
+    const what = entry === undefined ? "is not a member of this cluster" : "has an empty disk in place of the one the cluster knows";
+    warnings.push(`${address} ${what}: it does not vote.`);
+  }
+  return warnings;
+}
+
+/** The sentence about a list that differs. */
+export function differenceText(peer: Peer, difference: string): string {
+  return `The list of replicas of ${peer.address} differs from this server's: ${difference}.`;
 }
 
 /** How another server's list differs from ours, in words; null if it does not. */
@@ -123,8 +149,6 @@ function answerVirgin(state: ReplicaState, out: Outbox, peer: Peer, hello: Hello
     return;
   }
   const listed = entry !== undefined;
-  const what = listed ? "has an empty disk in place of the one the cluster knows" : "is not a member of this cluster";
-  notice(state, out, "warn", "stranger", `${peer.address} ${what}: it does not vote.`);
   send(state, out, [peer.address], { kind: "joinReply", clusterId: state.durable.clusterId, replica: VIRGIN, slot: SLOT_ZERO, listed });
 }
 

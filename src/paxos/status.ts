@@ -3,12 +3,12 @@ import type { Ballot } from "./ballot.js";
 import { highestKnownDecided } from "./catch-up.js";
 import { isQuorum } from "./configuration.js";
 import { isFounded } from "./election.js";
-import { awaitedForFounding, listDifference, refusalText } from "./founding.js";
+import { awaitedForFounding, differenceText, listDifference, peerWarnings, refusalText } from "./founding.js";
 import { followedCoordinator } from "./grant.js";
 import { type Address, type ClusterId, type ReplicaId, type Slot, VIRGIN } from "./ids.js";
 import { currentConfiguration } from "./log.js";
 import { hasIdentity, isCounted, isLive, peerOf, votes } from "./membership.js";
-import type { ReplicaState } from "./state.js";
+import { micros, type Peer, type ReplicaState } from "./state.js";
 
 export type ReplicaStatus = {
   readonly role: "founding" | "replica" | "candidate" | "coordinator" | "observer";
@@ -30,6 +30,8 @@ export type ReplicaStatus = {
   readonly awaited: readonly Address[];
   /** Why nothing can be decided now, in a sentence that names what is needed; null when nothing stands in the way. */
   readonly blocked: string | null;
+  /** What is wrong with other servers now, in sentences: as long as it holds, and no longer. */
+  readonly warnings: readonly string[];
 };
 
 export function statusOf(state: ReplicaState): ReplicaStatus {
@@ -51,7 +53,15 @@ export function statusOf(state: ReplicaState): ReplicaStatus {
     members: membersOf(state),
     awaited: hasIdentity(state) ? unacknowledged(state) : awaitedForFounding(state),
     blocked: blockedSentence(state),
+    warnings: hasIdentity(state) ? peersNow(state).flatMap((peer) => peerWarnings(state, peer)) : [],
   };
+}
+
+/** For how long the last word of a peer describes it, ms: it says Hello once a second. */
+const PEER_PRESENT_MS = 3000;
+
+function peersNow(state: ReplicaState): Peer[] {
+  return [...state.peers.values()].filter((peer) => !peer.gone && state.now - peer.lastHeard <= micros(PEER_PRESENT_MS));
 }
 
 function roleOf(state: ReplicaState): ReplicaStatus["role"] {
@@ -122,7 +132,7 @@ function differencesOfLists(state: ReplicaState): string[] {
   for (const peer of state.peers.values()) {
     const difference = peer.hello === null || hasIdentity(state) ? null : listDifference(state, peer.hello);
     if (difference !== null) {
-      sentences.push(`The list of replicas of ${peer.address} differs from this server's: ${difference}.`);
+      sentences.push(differenceText(peer, difference));
     }
   }
   return sentences;

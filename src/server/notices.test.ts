@@ -24,14 +24,16 @@ test("a reason to be blocked that lasts is logged once, and its end; one that pa
   deepEqual(lines, ["warn blocked waiting for a.", "info unblocked A quorum answers: requests are served."]);
 });
 
-test("warnings are kept once each, and no more than the limit", () => {
+test("damage is kept, once each and no more than the limit; what may pass is not", () => {
   const notices = new Notices({ log: { log: () => {} }, blocked: () => null });
-  notices.add({ level: "info", text: "fine" });
-  notices.add({ level: "warn", text: "list differs" });
-  notices.add({ level: "warn", text: "list differs" });
-  deepEqual(notices.warnings, ["list differs"]);
+  notices.add({ code: "founded", text: "fine" });
+  notices.add({ code: "peer", text: "list differs" });
+  deepEqual(notices.warnings, []);
+  notices.add({ code: "chain-differs", text: "log differs" });
+  notices.add({ code: "chain-differs", text: "log differs" });
+  deepEqual(notices.warnings, ["log differs"]);
   for (let i = 0; i < WARNINGS_MAX; i++) {
-    notices.add({ level: "error", text: `w${i}` });
+    notices.add({ code: "state-differs", text: `w${i}` });
   }
   equal(notices.warnings.length, WARNINGS_MAX);
   equal(notices.warnings[0], "w0");

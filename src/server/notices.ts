@@ -4,6 +4,8 @@ import type { Logger } from "./logger.js";
 
 /** Warnings kept for `status`; the oldest go first. */
 export const WARNINGS_MAX = 16;
+/** Codes of what stays true until a person has acted. */
+const LASTING: ReadonlySet<string> = new Set(["state-differs", "chain-differs", "snapshot-damaged", "old-disk"]);
 /** How often it is looked whether something blocks. */
 const LOOK_EVERY_MS = 500;
 const MICROS_A_MILLI = 1000;
@@ -29,9 +31,9 @@ export class Notices {
     return this.kept;
   }
 
-  /** Something the replica gave notice of; what is no mere information is kept. */
-  add({ level, text }: { readonly level: "info" | "warn" | "error"; readonly text: string }): void {
-    if (level !== "info") {
+  /** Something the replica gave notice of. Damage is kept; what holds for a while only is for the replica's own status to tell. */
+  add({ code, text }: { readonly code: string; readonly text: string }): void {
+    if (LASTING.has(code)) {
       this.kept = [...this.kept.filter((other) => other !== text), text].slice(-WARNINGS_MAX);
     }
   }

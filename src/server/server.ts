@@ -248,7 +248,7 @@ export class Server {
       diskBytes: storage.diskBytes(),
       uptimeMs: Math.floor((this.options.clock.nowMicros() - this.startedAt) / MICROS_A_MILLI),
       blocked: replica.blocked,
-      warnings: [...config.warnings, ...storage.warnings, ...this.notices.warnings],
+      warnings: [...config.warnings, ...storage.warnings, ...replica.warnings, ...this.notices.warnings],
     };
   }
 

@@ -387,7 +387,7 @@ export class SimWorld {
       case "notice":
         this.count(effect.code);
         assert(
-          effect.code !== "foreign-peer" && effect.code !== "chain-differs",
+          effect.code !== "peer" && effect.code !== "old-disk" && effect.code !== "chain-differs",
           `no healthy cluster notices ${effect.code}: ${effect.text}`,
         );
         return;
