@@ -71,7 +71,8 @@ async function secondSignal(cluster: Cluster): Promise<void> {
   left.signal("SIGTERM");
   const ending = await left.ended(5000);
   assert.notEqual(ending.status, 0, "an end at once is not a graceful one");
-  assert.equal((await waiting).code, "UNAVAILABLE");
+  // A connection that ends under a call: grpc-js says INTERNAL where it read a reset first, UNAVAILABLE else.
+  assert.match((await waiting).code, /^(UNAVAILABLE|INTERNAL)$/);
   channel.close();
   cluster.start();
   await cluster.awaitCoordinator();
