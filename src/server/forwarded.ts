@@ -5,6 +5,7 @@
  */
 import { ByteReader, ByteWriter, MalformedBytes } from "../base/bytes.js";
 import { type BatchBuilder, BatchCursor } from "../kv/batch.js";
+import { decodeCommand } from "../kv/command.js";
 import { NO_SESSION, type SessionId, sessionId } from "../kv/model.js";
 import { decodeReply, encodeReply, type Reply } from "../kv/reply.js";
 import type { Address } from "../paxos/ids.js";
@@ -58,6 +59,7 @@ export class ForwardedWrites {
     while (cursor.nextGroup()) {
       while (cursor.nextCommand()) {
         const command = payload.subarray(cursor.commandFrom, cursor.commandEnd);
+        decodeCommand(command); // once decided, what cannot be read would stop every server, at every start
         items.push({ session: sessionId(cursor.session), seq: cursor.seq, firstUnacked: cursor.firstUnacked, command, wait });
       }
     }

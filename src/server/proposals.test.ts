@@ -211,6 +211,19 @@ test("a reply too large for a message is left to the other server's own applicat
   deepEqual(origin.seen.slice(2), ["done x"]);
 });
 
+test("a Forward with a command that cannot be read is turned down whole: decided, it would stop every server", () => {
+  const { seen, proposals } = harness();
+  proposals.onCoordination(a, true);
+  proposals.cut(true);
+  seen.length = 0;
+  const builder = new BatchBuilder();
+  builder.add(sessionId(7), 1, 1, encodePlainPut(bytes("x"), bytes("v")));
+  builder.add(sessionId(7), 2, 1, Uint8Array.of(250, 1, 2));
+  proposals.onForward(b, { kind: "forward", id: 1, payload: builder.finish() });
+  proposals.cut(true);
+  deepEqual(seen, ["malformed"]);
+});
+
 test("when the coordinator changes, everything unanswered is asked of the next one under the same numbers", () => {
   const { seen, proposals, put, register } = harness();
   proposals.onCoordination(a, true);
