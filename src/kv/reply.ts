@@ -110,17 +110,27 @@ function readTxn(reader: ByteReader, at: Revision): TxnResult {
 function readResult(reader: ByteReader): OperationResult {
   const tag = reader.u8();
   const at = revision(reader.varint());
+  if (tag === TAG.range) {
+    return { kind: "range", ...readRange(reader, at) };
+  }
+  const write = readWrite(reader, tag, at);
+  if (write === undefined) {
+    throw new MalformedBytes(`result of kind ${tag}`);
+  }
+  return write;
+}
+
+/** What a write came to, alone or in a transaction; undefined where the tag is no write's. */
+function readWrite(reader: ByteReader, tag: number, at: Revision): Exclude<OperationResult, { readonly kind: "range" }> | undefined {
   switch (tag) {
     case TAG.put:
       return { kind: "put", ...readPut(reader, at) };
     case TAG.deleteRange:
       return { kind: "deleteRange", ...readDelete(reader, at) };
-    case TAG.range:
-      return { kind: "range", ...readRange(reader, at) };
     case TAG.txn:
       return { kind: "txn", ...readTxn(reader, at) };
     default:
-      throw new MalformedBytes(`result of kind ${tag}`);
+      return undefined;
   }
 }
 
@@ -165,13 +175,11 @@ export function decodeReply(bytes: Uint8Array): Reply {
 function readReply(reader: ByteReader): Reply {
   const tag = reader.u8();
   const at = revision(reader.varint());
+  const write = readWrite(reader, tag, at);
+  if (write !== undefined) {
+    return write;
+  }
   switch (tag) {
-    case TAG.put:
-      return { kind: "put", ...readPut(reader, at) };
-    case TAG.deleteRange:
-      return { kind: "deleteRange", ...readDelete(reader, at) };
-    case TAG.txn:
-      return { kind: "txn", ...readTxn(reader, at) };
     case TAG.compact:
       return { kind: "compact", revision: at };
     case TAG.quotaSet:
