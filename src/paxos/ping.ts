@@ -72,7 +72,6 @@ function heardReplicas(state: ReplicaState): Pong["hears"] {
 
 export function onPing(state: ReplicaState, out: Outbox, peer: Peer, ping: Ping): void {
   const counted = isCounted(state, peer);
-  peer.hears = ping.hears;
   if (ping.decided > peer.decided) {
     peer.decided = ping.decided;
   }
@@ -113,7 +112,6 @@ export function onPong(state: ReplicaState, out: Outbox, peer: Peer, pong: Pong)
   }
   peer.roundTrip = smoothed(peer.roundTrip, state.now - sentAt);
   peer.lastPong = state.now;
-  peer.hears = pong.hears;
   peer.diskOk = pong.diskOk;
   if (pong.decided > peer.decided) {
     peer.decided = pong.decided;

@@ -64,7 +64,6 @@ export type Peer = {
   lastHeard: Micros;
   lastPong: Micros;
   decided: Slot;
-  hears: readonly ReplicaId[];
   diskOk: boolean;
   /** Smoothed time from a Ping to its Pong. */
   roundTrip: Micros;
@@ -256,7 +255,6 @@ export function newPeer(address: Address): Peer {
     lastHeard: NEVER,
     lastPong: NEVER,
     decided: SLOT_ZERO,
-    hears: [],
     diskOk: true,
     roundTrip: 0,
     acceptTime: 0,
