@@ -16,7 +16,7 @@ const FILE_LINES_MANY = 400;
 const FUNCTION_LINES_MAX = 70;
 
 /** Layers above the I/O line; the simulator runs exactly this code. */
-const PURE = ["base", "paxos", "kv", "ports", "storage", "server"];
+const PURE = ["base", "paxos", "kv", "ports", "storage", "server", "sim"];
 /** Layers that are synchronous as well. */
 const SYNCHRONOUS = ["base", "paxos", "kv"];
 const IMPURE_NAMES = new Set([

@@ -3,6 +3,7 @@
  * Same seed, same world. It asks nothing of anybody: the explorer says what is proposed, read and broken.
  */
 import { assert, present } from "../../base/assert.js";
+import { EventHeap } from "../../base/event-heap.js";
 import { nextChance, nextInt, type Prng, seedPrng, splitPrng } from "../../base/prng.js";
 import type { Batch } from "../batch.js";
 import { genesisConfiguration, isQuorum } from "../configuration.js";
@@ -13,7 +14,6 @@ import { checkRead, checkSynced, createHistory, type History } from "../invarian
 import { applyRecord, type WalRecord } from "../record.js";
 import { headerOf, isActiveCoordinator, type ReplicaOptions } from "../replica.js";
 import { coverageOf } from "./coverage.js";
-import { EventHeap } from "./event-heap.js";
 import { type Delivery, SimNetwork } from "./sim-network.js";
 import { type SimHooks, SimServer } from "./sim-server.js";
 import { drawSwarm, type Swarm } from "./swarm.js";

@@ -1,4 +1,4 @@
-/** The queue of a simulation: things to do, in order of time, and of insertion where times are equal. */
+/** The queue of a simulation: things to do, in order of time, and of insertion where times are equal. It knows no clock. */
 
 type Item = { readonly at: number; readonly order: number; readonly run: () => void };
 
@@ -6,6 +6,7 @@ function isBefore(a: Item, b: Item): boolean {
   return a.at < b.at || (a.at === b.at && a.order < b.order);
 }
 
+/** A binary heap of closures. */
 export class EventHeap {
   private readonly items: Item[] = [];
   private order = 0;
@@ -29,6 +30,11 @@ export class EventHeap {
       hole = parent;
     }
     items[hole] = item;
+  }
+
+  /** The earliest item; undefined when there is none. */
+  peek(): { readonly at: number; readonly run: () => void } | undefined {
+    return this.items[0];
   }
 
   /** The earliest item, removed; undefined when there is none. */
