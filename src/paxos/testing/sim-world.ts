@@ -13,7 +13,7 @@ import { type Address, address, clusterId, diskId, replicaId } from "../ids.js";
 import { checkRead, checkSynced, createHistory, type History } from "../invariants.js";
 import { applyRecord, type WalRecord } from "../record.js";
 import { headerOf, isActiveCoordinator, type ReplicaOptions } from "../replica.js";
-import { coverageOf } from "./coverage.js";
+import { sightingsOf } from "../sightings.js";
 import { type Delivery, SimNetwork } from "./sim-network.js";
 import { type SimHooks, SimServer } from "./sim-server.js";
 import { drawSwarm, type Swarm } from "./swarm.js";
@@ -148,7 +148,7 @@ export class SimWorld {
     const hooks: SimHooks = {
       send: (from, to, header, message) => {
         for (const peer of to) {
-          for (const what of coverageOf(message)) {
+          for (const what of sightingsOf(message)) {
             this.count(what);
           }
           this.network.send({ from: this.indexOf(from.address), to: this.indexOf(peer), header, message });

@@ -19,7 +19,7 @@ export class Host {
   private readonly engine: Engine;
   private readonly onCrash: () => void;
   private dead = false;
-  private paused = false;
+  private pauses = 0;
   private held: (() => void)[] = [];
   private plan: CrashPlan | null = null;
   private left = 0;
@@ -37,7 +37,7 @@ export class Host {
   }
 
   get isPaused(): boolean {
-    return this.paused;
+    return this.pauses > 0;
   }
 
   /** Runs `work` in this process after `micros` of true time: never once it is dead, later while it is paused. */
@@ -50,7 +50,7 @@ export class Host {
     if (this.dead) {
       return;
     }
-    if (this.paused) {
+    if (this.pauses > 0) {
       this.held.push(work);
       return;
     }
@@ -73,19 +73,23 @@ export class Host {
     this.countDown(boundary, true);
   }
 
-  planCrash(plan: CrashPlan): void {
+  /** The process shall die so; null: not any more. */
+  planCrash(plan: CrashPlan | null): void {
     this.plan = plan;
-    this.left = plan.count;
+    this.left = plan?.count ?? 0;
   }
 
-  /** SIGSTOP: nothing runs in this process until `resume`. */
+  /** SIGSTOP: nothing runs in this process until every pause was followed by a `resume`. */
   pause(): void {
-    this.paused = true;
+    this.pauses++;
   }
 
   /** SIGCONT: what came meanwhile runs now, in order. */
   resume(): void {
-    this.paused = false;
+    this.pauses--;
+    if (this.pauses > 0) {
+      return;
+    }
     const { held } = this;
     this.held = [];
     for (const work of held) {

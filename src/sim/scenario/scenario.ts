@@ -60,6 +60,10 @@ export type Scenario = {
   readonly workload: Workload;
   /** In order of `at`. */
   readonly faults: readonly Fault[];
-  /** The servers that are whole, alive and connected after the healing; they contain a quorum. Others stay as the faults left them, dead or cut off. */
+  /** Faults that begin at their time and last to the end of the run, the healing included. */
+  readonly held: readonly Fault[];
+  /** The servers that must be well after the healing: with a coordinator in reach, writing and reading, of one state. */
   readonly core: readonly number[];
+  /** The servers that are dead or cut off for good from the healing on; the others hold a quorum. */
+  readonly left: readonly number[];
 };

@@ -1,8 +1,8 @@
 /** What a message that leaves shows to have happened, by name: so a batch of seeds that never saw a case fails instead of proving nothing. */
-import type { Message } from "../message.js";
+import type { Message } from "./message.js";
 
 /** The cases that `message` stands for; most messages stand for none. */
-export function coverageOf(message: Message): readonly string[] {
+export function sightingsOf(message: Message): readonly string[] {
   switch (message.kind) {
     case "nack":
       return [`nack ${message.reason}`];

@@ -1,0 +1,140 @@
+/**
+ * A scenario out of a seed. Each seed draws which kinds of faults exist and how rough they are, how large the cluster and its
+ * limits are, and what the clients do (swarm testing, Groce et al., ISSTA 2012), so that rare combinations get their turn.
+ */
+import { nextChance, nextInt, type Prng, seedPrng, splitPrng } from "../../base/prng.js";
+import { drawFault } from "./draw-fault.js";
+import { FAULT_KINDS, type Fault, type FaultKind } from "./faults.js";
+import type { Frame } from "./frame.js";
+import { pick, range, shuffled } from "./random.js";
+import type { Scenario, Settings, Speeds, Workload } from "./scenario.js";
+import { drawSchedule } from "./schedules.js";
+
+/** What the caller fixes; what is left out is drawn. */
+export type DrawOptions = {
+  readonly servers?: number;
+  /** How long faults go on; drawn from a quarter of it to the whole. Virtual minutes, default 1. */
+  readonly minutes?: number;
+  /** The kinds that may exist. */
+  readonly faults?: readonly FaultKind[];
+};
+
+/** One seed in so many runs long. */
+const LONG_EVERY = 10;
+export const LONG_MINUTES = 20;
+/** One seed in so many is a named schedule. */
+const SCHEDULE_EVERY = 5;
+const MINUTE_MS = 60_000;
+
+/** The scenario of `seed`; the same for the same options. */
+export function drawScenario(seed: number, options: DrawOptions = {}): Scenario {
+  const prng = seedPrng(seed);
+  const frame = drawFrame(splitPrng(prng), seed, options);
+  const scenario: Scenario = {
+    name: "swarm",
+    seed,
+    servers: frame.servers,
+    durationMs: frame.durationMs,
+    settings: drawSettings(splitPrng(prng), frame),
+    speeds: drawSpeeds(splitPrng(prng)),
+    workload: drawWorkload(splitPrng(prng), frame),
+    faults: drawFaults(splitPrng(prng), frame, options.faults ?? FAULT_KINDS),
+    held: [],
+    ...drawCore(splitPrng(prng), frame),
+  };
+  return seed % SCHEDULE_EVERY === 0 && !frame.isLong && options.faults === undefined ? drawSchedule(splitPrng(prng), scenario) : scenario;
+}
+
+function drawFrame(prng: Prng, seed: number, options: DrawOptions): Frame {
+  const isLong = seed % LONG_EVERY === 7 && options.minutes === undefined;
+  const servers = options.servers ?? (isLong ? pick(prng, [3, 3, 4, 5]) : pick(prng, [1, 2, 3, 3, 3, 3, 3, 4, 4, 5, 5, 5, 6, 7]));
+  const minutes = isLong ? LONG_MINUTES : (options.minutes ?? 1);
+  const quarters = isLong ? 4 : pick(prng, [1, 2, 4]);
+  const most = Math.ceil(servers / 2) - 1;
+  const count = nextChance(prng, 0.35) && most > 0 ? nextInt(prng, 1, most + 1) : 0;
+  return {
+    servers,
+    durationMs: Math.round((minutes * MINUTE_MS * quarters) / 4),
+    isLong,
+    pingMs: isLong ? pick(prng, [300, 600]) : pick(prng, [50, 100, 100, 100, 200]),
+    sacrificed: shuffled(prng, range(servers)).slice(0, count),
+  };
+}
+
+function drawSettings(prng: Prng, { pingMs }: Frame): Settings {
+  const grantMs = pingMs * pick(prng, [4, 6, 6]);
+  return {
+    pingMs,
+    grantMs,
+    suspectMs: grantMs,
+    failRate: pick(prng, [0, 0, 0, 0.05, 0.3]),
+    windowSlots: pick(prng, [1, 2, 4, 16, 64]),
+    batchMaxCommands: pick(prng, [1, 2, 10, 1000]),
+    keepSlots: pick(prng, [0, 1, 8, 64, 1000]),
+    snapshotEverySlots: pick(prng, [5, 20, 20, 100, 1000]),
+    snapshotEveryBytes: pick(prng, [64 * 1024, 1024 * 1024]),
+    historyMaxAgeMs: pick(prng, [0, 500, 5000, 600_000]),
+    historyMaxBytes: pick(prng, [0, 2000, 256 * 1024 * 1024]),
+    quotaBytes: pick(prng, [64 * 1024, 1024 * 1024 * 1024, 1024 * 1024 * 1024, 1024 * 1024 * 1024]),
+    segmentBytes: pick(prng, [32 * 1024, 48 * 1024, 64 * 1024, 256 * 1024]),
+  };
+}
+
+function drawSpeeds(prng: Prng): Speeds {
+  const link = pick(prng, [100, 100, 500, 2000, 20_000]);
+  const disk = pick(prng, [20, 50, 200, 2000, 10_000]);
+  return { linkMin: link, linkMax: link * pick(prng, [1, 3]), diskMin: disk, diskMax: disk * pick(prng, [1, 4]) };
+}
+
+function drawWorkload(prng: Prng, { isLong }: Frame): Workload {
+  const clients = pick(prng, [1, 2, 3, 5, 8]);
+  return {
+    clients,
+    // A hundred requests a second at most: a seed is for faults, not for load.
+    pauseMs: isLong ? 1000 * clients : pick(prng, [10, 30, 100]) * clients,
+    keys: pick(prng, [1, 2, 3, 6, 20]),
+    valueBytes: pick(prng, [8, 8, 40, 300, 3000]),
+    timeoutMs: pick(prng, [300, 1000, 5000]),
+    retries: pick(prng, [0, 1, 3]),
+    weights: {
+      get: pick(prng, [1, 3, 6]),
+      put: pick(prng, [1, 3, 6]),
+      delete: pick(prng, [0, 1]),
+      cas: pick(prng, [0, 1, 3]),
+    },
+    loyalty: pick(prng, [0, 0.5, 1]),
+    abandon: pick(prng, [0, 0, 0.05]),
+  };
+}
+
+/** Some kinds, each with a number of windows of its own. */
+function drawFaults(prng: Prng, frame: Frame, kinds: readonly FaultKind[]): readonly Fault[] {
+  const likelihood = pick(prng, [0.1, 0.25, 0.25, 0.5]);
+  const calm = nextChance(prng, 0.03);
+  const faults: Fault[] = [];
+  for (const kind of kinds) {
+    const own = splitPrng(prng);
+    if (!calm && nextChance(own, likelihood)) {
+      const perMinute = pick(own, [0.5, 1, 3, 8]) * (frame.isLong ? 0.3 : 1);
+      const count = Math.max(1, Math.round((perMinute * frame.durationMs) / MINUTE_MS));
+      for (let i = 0; i < count; i++) {
+        const fault = drawFault(own, kind, frame);
+        if (fault !== null) {
+          faults.push(fault);
+        }
+      }
+    }
+  }
+  return faults.sort((a, b) => a.at - b.at);
+}
+
+/** A quorum of servers whose disks are whole, often all of them; the others are lost to it in the healing. */
+function drawCore(prng: Prng, { servers, sacrificed }: Frame): Pick<Scenario, "core" | "left"> {
+  const whole = range(servers).filter((index) => !sacrificed.includes(index));
+  const least = Math.floor(servers / 2) + 1;
+  const size = nextChance(prng, 0.5) ? whole.length : nextInt(prng, Math.min(least, whole.length), whole.length + 1);
+  const core = shuffled(prng, whole)
+    .slice(0, size)
+    .sort((a, b) => a - b);
+  return { core, left: range(servers).filter((index) => !core.includes(index)) };
+}

@@ -1,0 +1,148 @@
+/**
+ * Named schedules: what a random swarm meets too seldom, written by hand (PROTOCOL §7.3). Each takes a drawn scenario, whose
+ * settings, speeds and clients it keeps, and gives it faults of its own.
+ */
+import { present } from "../../base/assert.js";
+import { nextInt, type Prng } from "../../base/prng.js";
+import type { Boundary } from "../engine/host.js";
+import type { Fault } from "./faults.js";
+import { pick, range, shuffled } from "./random.js";
+import type { Scenario } from "./scenario.js";
+
+type Plan = Partial<Pick<Scenario, "servers" | "durationMs" | "faults" | "held" | "core" | "left" | "settings" | "workload">>;
+type Schedule = (base: Scenario, prng: Prng) => Plan;
+
+/** Until a cluster has founded itself and elected; a schedule's first fault comes after it. Milliseconds. */
+const SETTLED_MS = 3000;
+/** A time that is never over. */
+const FOREVER_MS = 1e9;
+
+const both = (a: number, b: number, at: number): Fault[] => [
+  { kind: "cut", at, forMs: FOREVER_MS, links: { from: [a], to: [b] } },
+  { kind: "cut", at, forMs: FOREVER_MS, links: { from: [b], to: [a] } },
+];
+
+const whole = (servers: number): Pick<Scenario, "core" | "left"> => ({ core: range(servers), left: [] });
+
+/** n faults one after another, `everyMs` apart, each made for its time. */
+function inTurn(count: number, everyMs: number, make: (at: number, i: number) => Fault): Fault[] {
+  return range(count).map((i) => make(SETTLED_MS + i * everyMs, i));
+}
+
+const SCHEDULES: Readonly<Record<string, Schedule>> = {
+  /** All links are gone except to one server, which reaches everybody: it must be elected (OmniPaxos, EuroSys 2023). */
+  "quorum loss": (_base, prng) => {
+    const order = shuffled(prng, range(5));
+    return {
+      servers: 5,
+      durationMs: 15_000,
+      faults: [],
+      held: [{ kind: "star", at: SETTLED_MS, forMs: FOREVER_MS, order }],
+      core: order.slice(0, 1),
+      left: [],
+    };
+  },
+  /** The only server that reaches a quorum was away and lags: it must be elected all the same. */
+  "constrained election": (base, prng) => {
+    const order = shuffled(prng, range(5));
+    const late = present(order[0], "five servers");
+    return {
+      servers: 5,
+      durationMs: 20_000,
+      settings: { ...base.settings, keepSlots: pick(prng, [0, 1000]) },
+      faults: [{ kind: "split", at: SETTLED_MS, forMs: 8000, groups: [[late], order.slice(1)] }],
+      held: [{ kind: "star", at: SETTLED_MS + 7900, forMs: FOREVER_MS, order }],
+      core: [late],
+      left: [],
+    };
+  },
+  /** Three in a chain: the ends do not reach each other, and no ballot may be fought over. */
+  chained: (_base, prng) => {
+    const order = shuffled(prng, range(3));
+    return {
+      servers: 3,
+      durationMs: 15_000,
+      faults: [],
+      held: both(present(order[0], "three"), present(order[2], "three"), SETTLED_MS),
+      core: order.slice(1, 2),
+      left: [],
+    };
+  },
+  "rolling restart": (base, prng) => ({
+    durationMs: 25_000,
+    faults: inTurn(3, 7000, (at) => ({ kind: "rolling", at, forMs: 0, everyMs: base.settings.pingMs * pick(prng, [6, 12]) })),
+    ...whole(base.servers),
+  }),
+  "kill the coordinator again and again": (base, prng) => ({
+    durationMs: 25_000,
+    faults: inTurn(12, 1800, (at) => ({ kind: "kill", at, forMs: pick(prng, [0, 20, 1000, 4000]), server: "coordinator" })),
+    ...whole(base.servers),
+  }),
+  "power loss of all": (base, prng) => ({
+    durationMs: 25_000,
+    faults: inTurn(12, 1700 + nextInt(prng, 0, 60), (at) => ({
+      kind: "power",
+      at: at + nextInt(prng, 0, 300),
+      forMs: pick(prng, [0, 10, 500]),
+      servers: range(base.servers),
+    })),
+    ...whole(base.servers),
+  }),
+  /** Every server dies at one kind of boundary, again and again, its unsynced writes lost. */
+  "crash at a boundary": (base, prng) => {
+    const boundary = pick<Boundary>(prng, ["send", "write", "sync", "rename", "create", "remove", "syncDirectory", "truncate"]);
+    return {
+      durationMs: 30_000,
+      settings: { ...base.settings, snapshotEverySlots: 5, segmentBytes: 32 * 1024, keepSlots: pick(prng, [0, 4]) },
+      faults: inTurn(20, 1200, (at, i) => ({
+        kind: "crashAt",
+        at,
+        forMs: 5000,
+        server: i % base.servers,
+        plan: { boundary, count: nextInt(prng, 1, 5), after: nextInt(prng, 0, 2) === 1 },
+        power: true,
+        downMs: pick(prng, [0, 50, 400]),
+      })),
+      ...whole(base.servers),
+    };
+  },
+  /** One is away until the others have trimmed what it lacks, and comes back while they write. */
+  "long away": (base, prng) => ({
+    durationMs: 30_000,
+    settings: { ...base.settings, snapshotEverySlots: pick(prng, [5, 20]), keepSlots: pick(prng, [0, 4]) },
+    workload: { ...base.workload, valueBytes: pick(prng, [40, 3000]), pauseMs: 20 * base.workload.clients },
+    faults: inTurn(3, 8000, (at, i) => ({ kind: "kill", at, forMs: 6000, server: i % base.servers })),
+    ...whole(base.servers),
+  }),
+  /** The coordinator stands still, is replaced, and goes on with what it remembers, readers waiting at it. */
+  "paused coordinator": (base, prng) => ({
+    durationMs: 25_000,
+    workload: { ...base.workload, weights: { ...base.workload.weights, get: 6, put: 3 }, loyalty: 1, timeoutMs: 5000 },
+    faults: inTurn(7, 3000, (at) => ({
+      kind: pick(prng, ["pause", "pause", "kill"]),
+      at,
+      forMs: base.settings.grantMs + pick(prng, [100, 600, 1500]),
+      server: "coordinator",
+    })),
+    ...whole(base.servers),
+  }),
+  "handed round": (base, prng) => ({
+    durationMs: 20_000,
+    faults: inTurn(30, 500, (at, i) => ({ kind: "handover", at: at + nextInt(prng, 0, 200), forMs: 0, heir: i % base.servers })),
+    ...whole(base.servers),
+  }),
+};
+
+export const SCHEDULE_NAMES: readonly string[] = Object.keys(SCHEDULES);
+
+/** One of the schedules, by the stream given. */
+export function drawSchedule(prng: Prng, base: Scenario): Scenario {
+  return applySchedule(pick(prng, SCHEDULE_NAMES), base, prng);
+}
+
+/** The schedule of that name on the settings of `base`. */
+export function applySchedule(name: string, base: Scenario, prng: Prng): Scenario {
+  const schedule = present(SCHEDULES[name], `there is a schedule named ${name}`);
+  const plan = { ...base, ...schedule(base, prng), name };
+  return { ...plan, faults: [...plan.faults].sort((a, b) => a.at - b.at) };
+}
