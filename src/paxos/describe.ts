@@ -17,6 +17,8 @@ import type { WalRecord } from "./record.js";
 export type Naming = {
   readonly address: (address: Address) => string;
   readonly replica: (replica: ReplicaId) => string;
+  /** What a payload of commands asks for; null where this cannot be said. The protocol itself never looks into one. */
+  readonly payload?: (payload: Uint8Array) => string | null;
 };
 
 /** Names for logs: the address itself, and replica 3 as "replica 3". */
@@ -163,7 +165,7 @@ function describeOtherMessage(message: OtherMessage, naming: Naming): string {
     case "snapshotAck":
       return `snapshotAck index=${message.index}`;
     case "forward":
-      return `forward ${message.id} of ${message.payload.length} bytes`;
+      return `forward ${message.id} of ${naming.payload?.(message.payload) ?? `${message.payload.length} bytes`}`;
     case "forwardReply":
       return message.refused ? `forwardReply ${message.id} refused` : `forwardReply ${message.id} of ${message.payload.length} bytes`;
     case "readIndex":
@@ -219,6 +221,10 @@ export function describeBatch(batch: Batch, naming: Naming): string {
     case "configuration":
       return describeConfiguration(batch.configuration, naming);
     case "commands": {
+      const told = naming.payload?.(batch.payload) ?? null;
+      if (told !== null) {
+        return told;
+      }
       const text = batch.payload.length <= TEXT_MAX ? utf8Decode(batch.payload) : undefined;
       return text === undefined || UNPRINTABLE.test(text)
         ? `${batch.payload.length} bytes #${toHex(batch.payload.subarray(0, 4))}${batch.digest.slice(0, HASH_DIGITS)}`
