@@ -74,6 +74,7 @@ export class SimDisk {
   private readonly backups = new Map<number, DiskCopy>();
   private isDamaged = false;
   private logDamaged = false;
+  private refusedLife = false;
 
   constructor(options: SimDiskOptions) {
     this.options = options;
@@ -86,6 +87,11 @@ export class SimDisk {
     return this.isDamaged;
   }
 
+  /** Whether the present process, or the last until the next begins, may rightly blame the disk: it was refused space or a sync, or the disk is damaged. */
+  get faulty(): boolean {
+    return this.isDamaged || this.refusedLife;
+  }
+
   /** The disk as one process sees it. The process before has left. */
   fileSystemOf(host: Host): FileSystem {
     assert(this.host === null || !this.host.alive, "a disk serves one process at a time");
@@ -93,6 +99,7 @@ export class SimDisk {
       this.left();
     }
     this.host = host;
+    this.refusedLife = false;
     return new SimFileSystem(this, host);
   }
 
@@ -276,6 +283,7 @@ export class SimDisk {
     if (bytes <= 0 || bytes <= this.freeBytes()) {
       return true;
     }
+    this.refusedLife = true;
     this.options.tally.add("disk full");
     return false;
   }
@@ -286,6 +294,7 @@ export class SimDisk {
       return false;
     }
     this.pending.failSync--;
+    this.refusedLife = true;
     this.options.tally.add("disk failed sync");
     return true;
   }
