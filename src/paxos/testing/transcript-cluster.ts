@@ -3,13 +3,16 @@
  * stand still, until a command holds, cuts or moves them. Writes down what a reader must see, and leaves the noise out.
  */
 import { assert, present } from "../../base/assert.js";
+import { chainHash } from "../../base/hash64.js";
 import { describeEffect, describeEvent, describeMessage, describePledge, type Naming } from "../describe.js";
 import type { Effect, Event } from "../effect.js";
-import { type Address, address, diskId } from "../ids.js";
+import { diskId } from "../ids.js";
 import { checkRead, createHistory, readFloor } from "../invariants.js";
 import type { Header, Message } from "../message.js";
-import { headerOf, type ReplicaOptions } from "../replica.js";
+import { headerOf } from "../replica.js";
 import { type SimHooks, SimServer } from "./sim-server.js";
+import { addressOf, type Limits, nameOf, optionsOf } from "./transcript-servers.js";
+import { createTimers } from "./transcript-timers.js";
 
 /** A message on its way. */
 export type Flight = { readonly from: string; readonly to: string; readonly header: Header; readonly message: Message };
@@ -22,15 +25,10 @@ export type Filter = {
   readonly part?: number | undefined;
 };
 
-/** Times and limits of a transcript's servers unless its `cluster` line says otherwise. */
-export type Limits = { readonly window: number; readonly keep: number };
-
-const PING_MS = 100;
-const GRANT_MS = 600;
 const ABOUT_MESSAGE = / (sends|receives) | is (lost|held)/;
-/** Ticks come in this rhythm while time passes. */
 /** What is due within it happens without being asked for. */
 const MOMENT_MICROS = 1000;
+/** Ticks come in this rhythm while time passes. */
 const TICK_MICROS = 10_000;
 /** More deliveries than this for one command: the dialogue does not end. */
 const DELIVERIES_MAX = 10_000;
@@ -59,6 +57,14 @@ export class TranscriptCluster {
   /** Messages that arrived, the newest last: `replay` finds them here. */
   readonly arrived: Flight[] = [];
   readonly heldDisks = new Set<string>();
+  /** How long each sync takes where it takes time at all, µs. */
+  readonly slowDisks = new Map<string, number>();
+  /** Disks that take no snapshot chunk. */
+  readonly fullDisks = new Set<string>();
+  /** Messages that need so long to arrive, µs. */
+  readonly delays: Array<{ readonly filter: Filter; readonly micros: number }> = [];
+  /** Catch-up replies that arrive with another chain than their entries have: the log of whoever sent them is damaged. */
+  readonly forged: Filter[] = [];
   readonly history = createHistory();
   /** Requests of these kinds are answered Nack(failing), so many times each. */
   readonly failing = new Map<string, number>();
@@ -66,12 +72,15 @@ export class TranscriptCluster {
   now = 0;
   private readonly cuts = new Set<string>();
   private readonly queue: Flight[] = [];
+  private readonly timers = createTimers();
+  private readonly syncing = new Set<SimServer>();
   private readonly local: Array<{ readonly server: SimServer; readonly life: number; readonly make: (now: number) => Event }> = [];
   private readonly floors = new Map<string, number>();
   private readonly wakes = new Map<string, number>();
   private asleep: ReadonlySet<string> = new Set();
   private readonly naming: Naming = { address: (named) => nameOf(named), replica: (replica) => `n${replica}` };
-  private reads = 0;
+  /** How many reads each server was asked for in its present life: their ids begin at 1 again in the next. */
+  private readonly reads = new Map<string, number>();
   private quiet = false;
 
   create(names: readonly string[], limits: Limits, list: readonly string[] = names): void {
@@ -82,7 +91,7 @@ export class TranscriptCluster {
         }
       },
       later: (server, make) => this.local.push({ server, life: server.life, make }),
-      takesChunk: () => true,
+      takesChunk: (server) => this.takesChunk(nameOf(server.address)),
       activated: () => undefined,
       ran: (server, effect) => this.ran(nameOf(server.address), effect),
     };
@@ -110,9 +119,10 @@ export class TranscriptCluster {
 
   /** Does something without writing it down. */
   quietly(action: () => void): void {
+    const before = this.quiet;
     this.quiet = true;
     action();
-    this.quiet = false;
+    this.quiet = before;
   }
 
   // ---- links ------------------------------------------------------------------------------------------------------
@@ -147,7 +157,17 @@ export class TranscriptCluster {
       this.note(flight, `${what} is held`);
       this.held.push(flight);
     } else {
+      this.forward(flight);
+    }
+  }
+
+  /** At once, or as late as a rule says. */
+  private forward(flight: Flight): void {
+    const delay = this.delays.findLast(({ filter }) => matches(filter, flight))?.micros ?? 0;
+    if (delay === 0) {
       this.queue.push(flight);
+    } else {
+      this.timers.add(this.now + delay, () => this.queue.push(flight));
     }
   }
 
@@ -171,6 +191,7 @@ export class TranscriptCluster {
   start(name: string): void {
     const server = this.server(name);
     this.wakes.delete(name);
+    this.reads.delete(name);
     this.runAll(name, server.start(this.now));
     for (const other of this.servers.keys()) {
       if (other !== name && this.server(other).state !== null && !this.isCut(name, other) && !this.isCut(other, name)) {
@@ -193,9 +214,10 @@ export class TranscriptCluster {
   }
 
   read(name: string): void {
-    this.reads++;
-    this.floors.set(`${name}/${this.reads}`, readFloor(this.history));
-    this.step(name, { kind: "read", id: this.reads, now: this.now });
+    const id = (this.reads.get(name) ?? 0) + 1;
+    this.reads.set(name, id);
+    this.floors.set(`${name}/${id}`, readFloor(this.history));
+    this.step(name, { kind: "read", id, now: this.now });
   }
 
   private runAll(name: string, effects: readonly Effect[]): void {
@@ -204,10 +226,33 @@ export class TranscriptCluster {
       if (this.isVisible(effect)) {
         this.write(`${name} ${describeEffect(effect, this.naming)}`);
       }
+      if (effect.kind === "sendChunk" && !server.disk.snapshots.has(effect.index)) {
+        this.write(`${name} has no file of snapshot ${effect.index} any more`);
+      }
       server.run(effect);
     }
     if (!this.heldDisks.has(name)) {
-      this.sync(name, server.disk.queue.length, false);
+      this.syncInTime(name);
+    }
+  }
+
+  /** Syncs what is written: at once, or one sync after the other where each takes time. */
+  private syncInTime(name: string): void {
+    const server = this.server(name);
+    const { life } = server;
+    const count = server.disk.queue.length;
+    const duration = this.slowDisks.get(name) ?? 0;
+    if (duration === 0) {
+      this.sync(name, count, false);
+    } else if (count > 0 && !this.syncing.has(server)) {
+      this.syncing.add(server);
+      this.timers.add(this.now + duration, () => {
+        this.syncing.delete(server);
+        if (server.life === life && server.state !== null && !this.heldDisks.has(name)) {
+          this.sync(name, count, true);
+          this.syncInTime(name);
+        }
+      });
     }
   }
 
@@ -217,7 +262,11 @@ export class TranscriptCluster {
     if (count === 0 || server.disk.queue.length === 0) {
       return;
     }
+    const files = [...server.disk.snapshots];
     const { lsn, sends } = server.sync(count);
+    for (const [index, file] of files) {
+      server.disk.snapshots.set(index, file); // a file that may still be served stays until `forget-snapshot`
+    }
     for (const pledge of sends) {
       if (isShown && this.isShown(pledge.message)) {
         this.write(`${name} has synced: sends ${describePledge(pledge, this.naming)}`);
@@ -262,8 +311,11 @@ export class TranscriptCluster {
         continue;
       }
       const flight = this.queue.shift();
+      const due = flight === undefined ? this.timers.take(this.now) : undefined;
       if (flight !== undefined) {
         this.arrive(flight);
+      } else if (due !== undefined) {
+        due();
       } else if (!this.wakeSoon()) {
         return;
       }
@@ -283,8 +335,17 @@ export class TranscriptCluster {
     return false;
   }
 
+  private takesChunk(name: string): boolean {
+    const takes = !this.fullDisks.has(name);
+    if (!takes) {
+      this.write(`the disk of ${name} refuses the chunk`);
+    }
+    return takes;
+  }
+
   private arrive(flight: Flight): void {
-    const { from, to, header, message } = flight;
+    const { from, to, header } = flight;
+    const message = this.forged.some((filter) => matches(filter, flight)) ? forge(flight.message) : flight.message;
     const { state } = this.server(to);
     if (state === null) {
       return;
@@ -314,8 +375,9 @@ export class TranscriptCluster {
     const said = new Set<string>();
     this.asleep = asleep;
     while (this.now < end) {
-      const wake = Math.min(...[...this.wakes].filter(([name]) => !asleep.has(name)).map(([, at]) => Math.max(at, this.now + 1)), end);
-      this.now = Math.min(wake, this.now - (this.now % TICK_MICROS) + TICK_MICROS, end);
+      const wakes = [...this.wakes].filter(([name]) => !asleep.has(name)).map(([, at]) => at);
+      const due = Math.max(Math.min(...wakes, this.timers.next()), this.now + 1);
+      this.now = Math.min(due, this.now - (this.now % TICK_MICROS) + TICK_MICROS, end);
       const before = this.lines.length;
       for (const name of this.servers.keys()) {
         if (!asleep.has(name)) {
@@ -338,26 +400,7 @@ export class TranscriptCluster {
   }
 }
 
-export function nameOf(named: Address): string {
-  return named.slice(0, named.indexOf(":"));
-}
-
-export function addressOf(name: string): Address {
-  return address(`${name}:1`);
-}
-
-function optionsOf(name: string, list: readonly string[], limits: Limits): ReplicaOptions {
-  return {
-    address: addressOf(name),
-    clientAddress: name,
-    list: list.map(addressOf),
-    seed: Number(name.slice(1)),
-    pingMs: PING_MS,
-    grantMs: GRANT_MS,
-    suspectMs: GRANT_MS,
-    windowSlots: limits.window,
-    windowBytes: 8 * 1024 * 1024,
-    keepSlots: limits.keep,
-    keepBytes: 64 * 1024 * 1024,
-  };
+/** Entries with the chain of a log that went another way before them. */
+function forge(message: Message): Message {
+  return message.kind === "catchUpReply" ? { ...message, chain: chainHash(message.chain, message.chain) } : message;
 }

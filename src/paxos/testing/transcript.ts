@@ -3,23 +3,24 @@
  * set up disks, hold and lose messages, and let time pass; all that is said below the rule comes from the real core.
  */
 import { assert, present } from "../../base/assert.js";
-import { type Hash64, hash64 } from "../../base/hash64.js";
 import { utf8Encode } from "../../base/utf8.js";
-import { type Ballot, ballot } from "../ballot.js";
 import { commandsBatch } from "../batch.js";
 import { genesisConfiguration } from "../configuration.js";
-import { clusterId, diskId, replicaId, slot } from "../ids.js";
+import { clusterId, diskId, replicaId } from "../ids.js";
 import { checkSynced } from "../invariants.js";
 import { applyRecord, type WalRecord } from "../record.js";
 import { isActiveCoordinator } from "../replica.js";
-import { addressOf, type Filter, type Flight, matches, TranscriptCluster } from "./transcript-cluster.js";
+import { type Filter, type Flight, matches, TranscriptCluster } from "./transcript-cluster.js";
+import { addressOf } from "./transcript-servers.js";
+import { ballotOf, durationOf, filterOf, hashOf, numberOf, parseWords, slotOf, textBatch, type Words } from "./transcript-words.js";
 
-/** Cut where a word ends; a quoted text is one word. */
-const WORD = /"[^"]*"|\S+/g;
+/** Before a command whose dialogue is not the subject. */
+const QUIETLY = "quietly ";
 /** Until a coordinator is elected by `coordinator`, ms. */
 const ELECTION_MS_MAX = 5000;
 const DEFAULT_WINDOW = 4;
 const DEFAULT_KEEP = 1000;
+const DEFAULT_WINDOW_BYTES = 8 * 1024 * 1024;
 
 /** The dialogue of `commands`. Throws where a command is not understood or an invariant breaks. */
 export function runTranscript(commands: readonly string[]): readonly string[] {
@@ -30,8 +31,6 @@ export function runTranscript(commands: readonly string[]): readonly string[] {
   return runner.cluster.lines;
 }
 
-type Words = { readonly plain: readonly string[]; readonly named: ReadonlyMap<string, string>; readonly texts: readonly string[] };
-
 class Runner {
   readonly cluster = new TranscriptCluster();
   /** Setup lines change disks; the first other command starts the servers on them. */
@@ -39,11 +38,16 @@ class Runner {
   private asleep = new Set<string>();
 
   run(command: string): void {
+    if (command.startsWith(QUIETLY)) {
+      this.cluster.quietly(() => this.run(command.slice(QUIETLY.length)));
+      return;
+    }
     const words = parseWords(command);
     const [verb = "", ...rest] = words.plain;
     if (!this.setUp(verb, rest, words)) {
       this.begin();
-      if (!this.drive(verb, rest, words) && !this.break(verb, rest) && !this.bend(verb, rest, words)) {
+      const known = this.drive(verb, rest, words) || this.break(verb, rest) || this.bend(verb, rest, words) || this.slow(verb, rest, words);
+      if (!known) {
         throw new Error(`no such command: ${command}`);
       }
       this.cluster.settle();
@@ -65,7 +69,11 @@ class Runner {
   // ---- setup ------------------------------------------------------------------------------------------------------
 
   private setUp(verb: string, names: readonly string[], words: Words): boolean {
-    const limits = { window: numberOf(words, "window", DEFAULT_WINDOW), keep: numberOf(words, "keep", DEFAULT_KEEP) };
+    const limits = {
+      window: numberOf(words, "window", DEFAULT_WINDOW),
+      windowBytes: numberOf(words, "window-bytes", DEFAULT_WINDOW_BYTES),
+      keep: numberOf(words, "keep", DEFAULT_KEEP),
+    };
     switch (verb) {
       case "cluster":
         this.cluster.create(names, limits);
@@ -74,6 +82,9 @@ class Runner {
         return true;
       case "virgins":
         this.cluster.create(names, limits, words.named.get("list")?.split(",") ?? names);
+        return true;
+      case "other-cluster":
+        this.foundElsewhere(names);
         return true;
       case "accepted":
         this.write(names, { kind: "accept", ballot: ballotOf(words), slot: slotOf(words), batch: textBatch(words) });
@@ -93,12 +104,26 @@ class Runner {
   }
 
   private found(names: readonly string[]): void {
+    const identities = this.identitiesOf(names, 7n);
+    for (const [i, name] of names.entries()) {
+      this.write([name], present(identities[i], "each server has an identity"));
+    }
+  }
+
+  /** What founding writes on each of these disks. */
+  private identitiesOf(names: readonly string[], cluster: bigint): WalRecord[] {
     const configuration = genesisConfiguration(
       names.map((name) => ({ address: addressOf(name), diskId: this.cluster.server(name).disk.durable.diskId })),
     );
-    const lineage = { number: 1, random: 7n };
+    const lineage = { number: 1, random: cluster };
+    return names.map((_, i) => ({ kind: "identity", clusterId: clusterId(cluster), lineage, replica: replicaId(i + 1), configuration }));
+  }
+
+  /** The disks of these servers, and what they hold, are those of a cluster that this transcript is not about. */
+  private foundElsewhere(names: readonly string[]): void {
     for (const [i, name] of names.entries()) {
-      this.write([name], { kind: "identity", clusterId: clusterId(7n), lineage, replica: replicaId(i + 1), configuration });
+      const { disk } = this.cluster.server(name);
+      applyRecord(disk.durable, present(this.identitiesOf(names, 9n)[i], "each server has an identity"));
     }
   }
 
@@ -130,7 +155,10 @@ class Runner {
         }
         return true;
       case "read":
-        cluster.read(name);
+        for (let count = Number(rest[0] ?? 1); count > 0; count--) {
+          cluster.read(name);
+          cluster.settle();
+        }
         return true;
       case "handover":
         cluster.step(name, { kind: "handover", heir: rest[0] === undefined ? null : addressOf(rest[0]), now });
@@ -201,9 +229,11 @@ class Runner {
         cluster.heal();
         return true;
       case "connect":
-        for (const other of rest) {
+        for (const other of rest.filter((word) => word !== ">")) {
           cluster.connect(name, other);
-          cluster.connect(other, name);
+          if (rest[0] !== ">") {
+            cluster.connect(other, name);
+          }
         }
         return true;
       case "crash":
@@ -252,7 +282,8 @@ class Runner {
     const old = cluster.server(name);
     assert(old.state === null, "a disk is wiped while its server is down");
     const list = [...old.options.list].map((listed) => listed.slice(0, listed.indexOf(":")));
-    cluster.create([name], { window: old.options.windowSlots, keep: old.options.keepSlots }, list);
+    const { windowSlots, windowBytes, keepSlots } = old.options;
+    cluster.create([name], { window: windowSlots, windowBytes, keep: keepSlots }, list);
     const { disk } = cluster.server(name);
     disk.durable = { ...disk.durable, diskId: diskId("f".repeat(32)) };
     cluster.write(`the disk of ${name} is wiped`);
@@ -271,8 +302,9 @@ class Runner {
         cluster.losses.push(filterOf(rest, words.named));
         return true;
       case "pass":
-        cluster.holds.length = 0;
-        cluster.losses.length = 0;
+        for (const rules of [cluster.holds, cluster.losses, cluster.delays, cluster.forged]) {
+          rules.length = 0;
+        }
         return true;
       case "deliver":
         for (const flight of this.takeHeld(filterOf(rest, words.named))) {
@@ -314,6 +346,37 @@ class Runner {
     }
   }
 
+  // ---- what is slow, full or damaged -------------------------------------------------------------------------------
+
+  private slow(verb: string, rest: readonly string[], words: Words): boolean {
+    const { cluster } = this;
+    const [name = ""] = rest;
+    switch (verb) {
+      case "delay":
+        cluster.delays.push({ filter: filterOf(rest, words.named), micros: durationOf(rest.at(-1) ?? "") });
+        return true;
+      case "slow-disk":
+        for (const slow of rest.slice(0, -1)) {
+          cluster.slowDisks.set(slow, durationOf(rest.at(-1) ?? ""));
+        }
+        return true;
+      case "refuse-chunks":
+        cluster.fullDisks.add(name);
+        return true;
+      case "take-chunks":
+        cluster.fullDisks.delete(name);
+        return true;
+      case "forget-snapshot":
+        assert(cluster.server(name).disk.snapshots.delete(slotOf(words)), "such a snapshot is on its disk");
+        return true;
+      case "forge":
+        cluster.forged.push(filterOf(rest, words.named));
+        return true;
+      default:
+        return false;
+    }
+  }
+
   private takeHeld(filter: Filter): readonly Flight[] {
     const { held } = this.cluster;
     const taken = held.filter((flight) => matches(filter, flight));
@@ -321,63 +384,4 @@ class Runner {
     held.splice(0, held.length, ...held.filter((flight) => !taken.includes(flight)));
     return taken;
   }
-}
-
-function parseWords(command: string): Words {
-  const all: readonly string[] = command.match(WORD) ?? [];
-  const texts = all.filter((word) => word.startsWith('"')).map((word) => word.slice(1, -1));
-  const unquoted = all.filter((word) => !word.startsWith('"'));
-  const named = new Map(
-    unquoted.filter((word) => word.includes("=")).map((word) => [word.slice(0, word.indexOf("=")), word.slice(word.indexOf("=") + 1)]),
-  );
-  return { plain: unquoted.filter((word) => !word.includes("=")), named, texts };
-}
-
-function named(words: Words, name: string): string {
-  return present(words.named.get(name), `${name}= is given`);
-}
-
-function numberOf(words: Words, name: string, otherwise: number): number {
-  const text = words.named.get(name);
-  return text === undefined ? otherwise : Number(text);
-}
-
-function ballotOf(words: Words): Ballot {
-  const [round, replica] = named(words, "ballot").split(".").map(Number);
-  return ballot(round ?? 0, replica ?? 0);
-}
-
-function slotOf(words: Words): ReturnType<typeof slot> {
-  return slot(Number(named(words, "slot")));
-}
-
-function hashOf(words: Words): Hash64 {
-  return hash64(named(words, "state").padStart(16, "0"));
-}
-
-/** The text in quotes, or as many bytes as `bytes=` says: for what does not fit into one message. */
-function textBatch(words: Words): ReturnType<typeof commandsBatch> {
-  const bytes = words.named.get("bytes");
-  if (bytes !== undefined) {
-    return commandsBatch(new Uint8Array(Number(bytes)));
-  }
-  return commandsBatch(utf8Encode(present(words.texts[0], "a text in quotes is given")));
-}
-
-function durationOf(word: string): number {
-  const [, count, unit] = present(/^(\d+)(ms|s)$/.exec(word), `${word} is a duration such as 100ms or 2s`);
-  return Number(count) * (unit === "s" ? 1_000_000 : 1000);
-}
-
-/** `accepted from n2 to n1`, any part of which may be missing. */
-function filterOf(words: readonly string[], options: ReadonlyMap<string, string>): Filter {
-  const after = (word: string): string | undefined => (words.includes(word) ? words[words.indexOf(word) + 1] : undefined);
-  const [first] = words;
-  const part = options.get("part");
-  return {
-    kind: first === "from" || first === "to" || first === "all" ? undefined : first,
-    from: after("from"),
-    to: after("to"),
-    part: part === undefined ? undefined : Number(part),
-  };
 }

@@ -1,0 +1,39 @@
+/**
+ * The servers of a transcript: their names, addresses and options. Times are the same in all transcripts, so that a reader
+ * need not look them up; limits are what a `cluster` line says.
+ */
+import { type Address, address } from "../ids.js";
+import type { ReplicaOptions } from "../replica.js";
+
+/** Times and limits of a transcript's servers unless its `cluster` line says otherwise. */
+export type Limits = { readonly window: number; readonly windowBytes: number; readonly keep: number };
+
+const PING_MS = 100;
+const GRANT_MS = 600;
+
+/** `n1` of `n1:1`. */
+export function nameOf(named: Address): string {
+  return named.slice(0, named.indexOf(":"));
+}
+
+/** `n1:1` of `n1`. */
+export function addressOf(name: string): Address {
+  return address(`${name}:1`);
+}
+
+/** How the server `name` of a cluster that lists `list` is told to behave. */
+export function optionsOf(name: string, list: readonly string[], limits: Limits): ReplicaOptions {
+  return {
+    address: addressOf(name),
+    clientAddress: name,
+    list: list.map(addressOf),
+    seed: Number(name.slice(1)),
+    pingMs: PING_MS,
+    grantMs: GRANT_MS,
+    suspectMs: GRANT_MS,
+    windowSlots: limits.window,
+    windowBytes: limits.windowBytes,
+    keepSlots: limits.keep,
+    keepBytes: 64 * 1024 * 1024,
+  };
+}
