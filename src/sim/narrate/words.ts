@@ -8,6 +8,9 @@ import { isClockFault, isDiskFault, isNetworkFault } from "../scenario/faults.js
 import type { Input, Operation } from "../workload/operation.js";
 import { shorten } from "./payload.js";
 
+/** A window of so many milliseconds has no end. */
+const FOREVER_MS = 1e8;
+
 /** `12.043`: seconds and milliseconds. */
 export function describeTime(micros: number): string {
   const ms = Math.floor(micros / 1000);
@@ -211,7 +214,7 @@ export function describeFaultEnd(fault: Fault): string {
 
 /** One line of a schedule: `at 3.100 s for 2 s: the network splits: n1 n2 | n3 n4 n5`. */
 export function describeScheduled(fault: Fault): string {
-  const lasting = fault.forMs === 0 ? "" : ` for ${span(fault.forMs)}`;
+  const lasting = fault.forMs === 0 ? "" : fault.forMs >= FOREVER_MS ? " for good" : ` for ${span(fault.forMs)}`;
   return `at ${describeTime(fault.at * 1000)} s${lasting}: ${describeFault(fault)}`;
 }
 
