@@ -7,6 +7,7 @@ import { unreachable } from "../base/assert.js";
 import { seedPrng } from "../base/prng.js";
 import { encodeCommand, encodePlainPut } from "../kv/command.js";
 import type { KvStore, Restore } from "../kv/kv-store.js";
+import type { TxnRequest } from "../kv/model.js";
 import { BATCH_PAYLOAD_MAX } from "../paxos/batch.js";
 import { type Address, address as addressOf, type Slot } from "../paxos/ids.js";
 import type { Durable } from "../paxos/record.js";
@@ -195,6 +196,11 @@ export class Server {
     this.write(encodeCommand({ kind: "deleteRange", key }), waiter);
   }
 
+  /** Runs a transaction, its reads included, in one slot. Its byte fields are copied before this returns. */
+  txn(request: TxnRequest, waiter: WriteWaiter): void {
+    this.write(encodeCommand({ kind: "txn", ...request }), waiter);
+  }
+
   /** A linearizable read: `waiter.answer` is called when the store may be read for it. */
   read(waiter: ReadWaiter): void {
     if (!this.life.serves) {
@@ -225,6 +231,11 @@ export class Server {
   async coordinates(address: Address, withinMs: number): Promise<boolean> {
     await this.until(() => this.coordinator === address, withinMs);
     return this.coordinator === address;
+  }
+
+  /** The replica itself, for checkers that watch a simulated cluster; it is read by nobody else and changed by nobody. */
+  get replicaState(): Readonly<ReplicaState> {
+    return this.replica;
   }
 
   replicaStatus(): ReplicaStatus {
