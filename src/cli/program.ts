@@ -31,6 +31,18 @@ Settings:
 ${SETTINGS.map((setting) => `  ${setting.name.padEnd(22)} ${setting.summary}${setting.isRequired ? " (required)" : ""}`).join("\n")}
 `;
 
+const SIM_HELP = `
+The same seed and flags give the same run on every machine. Exit status: 0 no violation, 1 a violation (or, from 200 seeds on, a case
+that no seed has seen), 5 interrupted.
+
+Examples:
+  synod sim                             ten seeds
+  synod sim --seed 1000 --seeds 200     200 seeds, with the coverage they must reach
+  synod sim --seed 7 --trace run.txt    everything that happens in one
+  synod sim --faults network --servers 5
+  synod sim --demo partition            two halves that accept different writes, and why Synod does not
+`;
+
 /** The whole command line. `done` is told the exit status of the command that ran. */
 export function makeProgram(done: (exitCode: number) => void): Command {
   const program = new Command("synod");
@@ -57,6 +69,7 @@ export function makeProgram(done: (exitCode: number) => void): Command {
   addServerCommands(program, done);
   addClusterCommands(program, done);
   addClientCommands(program, done);
+  addSimCommand(program, done);
   // Only here, since commands inherit it when they are added: a word that is no command is ours to explain.
   return program.allowExcessArguments(true);
 }
@@ -143,6 +156,28 @@ function addClientCommands(program: Command, done: (exitCode: number) => void): 
   addClientFlags(status, ["table", "simple", "json"], "table").action(async (flags: Flags) => {
     done(await (await import("./commands/status.js")).runStatus(flags));
   });
+}
+
+function addSimCommand(program: Command, done: (exitCode: number) => void): void {
+  program
+    .command("sim")
+    .description("run a simulated cluster under faults and check everything it does")
+    .option("--seed <n>", "the first seed (default 1); alone it runs one seed")
+    .option("--seeds <k>", "how many seeds, from the first on (default 10)")
+    .option("--minutes <m>", "virtual minutes of faults for each seed (default 1, and 20 for every tenth)")
+    .option("--servers <n>", "servers of the cluster, 1 to 7 (default drawn)")
+    .option("--faults <list>", "kinds of faults or families (network,disk,process,clock), with commas; or none (default drawn)")
+    .option("--trace <file>", "write all that happens to a file")
+    .option("--shrink", "make each failing run as small as it gets (default: the first one, for a minute)")
+    .option("--no-shrink", "show a failing run as it is")
+    .option("--replay <file>", "run the scenario that a failing run has written")
+    .option("--demo <name>", "partition or restart: what goes wrong where a quorum is a majority of whoever answers")
+    .option("--quorum <rule>", "with --demo: only live (the unsafe rule) or only majority (the real one)")
+    .option("--json", "one line of JSON for each seed, and one for all")
+    .addHelpText("after", SIM_HELP)
+    .action(async (flags: Flags) => {
+      done(await (await import("./commands/sim.js")).runSim(flags));
+    });
 }
 
 function addSettingFlags(command: Command): void {
