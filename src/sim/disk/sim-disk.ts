@@ -11,8 +11,9 @@ import type { Boundary, Host } from "../engine/host.js";
 import type { Tally } from "../engine/tally.js";
 import type { DiskFault } from "../scenario/faults.js";
 import type { Speeds } from "../scenario/scenario.js";
+import { BegunFaults } from "./begun-faults.js";
 import { Directory } from "./directory.js";
-import { DiskError } from "./disk-error.js";
+import { attempt, DiskError } from "./disk-error.js";
 import { Inode } from "./inode.js";
 import { misdirect, rot, type WriteRequest } from "./misdirect.js";
 import { SimFileSystem } from "./sim-file-system.js";
@@ -45,10 +46,8 @@ export type Operation = {
   readonly settle: (error: DiskError | null) => void;
 };
 
-/** What each fault of an instant does at the next chance. */
-type Pending = { failSync: number; misdirect: number; wipe: boolean; restore: DiskCopy | null };
-
 const MICROS_A_MILLI = 1000;
+const NOTHING = (): void => {};
 const FREE_BYTES_MAX = 2 ** 40;
 /** How likely the system has forgotten what it falsely holds for written when the next process looks. */
 const EVICTED = 0.25;
@@ -67,10 +66,9 @@ export class SimDisk {
   private readonly queues = new Map<Inode, Operation[]>();
   private held: Operation[] = [];
   private host: Host | null = null;
-  private stalls = 0;
-  private fulls = 0;
-  private readonly slow: number[] = [];
-  private readonly pending: Pending = { failSync: 0, misdirect: 0, wipe: false, restore: null };
+  private readonly faults = new BegunFaults();
+  /** What happens at the next death. */
+  private atDeath: { readonly wipe: boolean; readonly restore: DiskCopy | null } = { wipe: false, restore: null };
   private readonly backups = new Map<number, DiskCopy>();
   private isDamaged = false;
   private logDamaged = false;
@@ -119,9 +117,8 @@ export class SimDisk {
         inode.evict();
       }
     }
-    const { wipe, restore } = this.pending;
-    this.pending.wipe = false;
-    this.pending.restore = null;
+    const { wipe, restore } = this.atDeath;
+    this.atDeath = { wipe: false, restore: null };
     if (wipe) {
       this.wipe();
     }
@@ -194,24 +191,23 @@ export class SimDisk {
   begin(fault: DiskFault): () => void {
     switch (fault.kind) {
       case "stall":
-        return this.beginStall();
+        return this.faults.beginStall(() => this.goOn());
       case "full":
-        this.fulls++;
-        return once(() => this.fulls--);
+        return this.faults.beginFull();
       case "slow":
-        return this.beginSlow(fault.byMs * MICROS_A_MILLI);
+        return this.faults.beginSlow(fault.byMs * MICROS_A_MILLI);
       case "failSync":
       case "misdirect":
-        return this.beginNext(fault.kind);
+        return this.faults.beginNext(fault.kind);
       case "rot":
         this.decay(fault.what, fault.flips);
-        return () => {};
+        return NOTHING;
       case "wipe":
-        this.pending.wipe = true;
-        return () => {};
+        this.atDeath = { ...this.atDeath, wipe: true };
+        return NOTHING;
       case "restoreOld":
-        this.pending.restore = this.backups.get(fault.of) ?? this.copy();
-        return () => {};
+        this.atDeath = { ...this.atDeath, restore: this.backups.get(fault.of) ?? this.copy() };
+        return NOTHING;
     }
   }
 
@@ -268,7 +264,7 @@ export class SimDisk {
   }
 
   freeBytes(): number {
-    if (this.fulls > 0) {
+    if (this.faults.full) {
       return 0;
     }
     let used = 0;
@@ -290,10 +286,10 @@ export class SimDisk {
 
   /** Whether this sync is the one that fails. */
   takeFailure(): boolean {
-    if (this.pending.failSync === 0) {
+    if (!this.faults.waits("failSync")) {
       return false;
     }
-    this.pending.failSync--;
+    this.faults.spend("failSync");
     this.refusedLife = true;
     this.options.tally.add("disk failed sync");
     return true;
@@ -307,13 +303,13 @@ export class SimDisk {
       inode.failSync(this.fate);
       throw new DiskError("EIO", name);
     }
-    if (this.pending.misdirect === 0) {
+    if (!this.faults.waits("misdirect")) {
       inode.write(position, bytes, durable);
       return;
     }
     const hit = misdirect(this.fate, this.directoryOf(directory).names, request, !this.logDamaged);
     if (hit !== "nothing") {
-      this.pending.misdirect--;
+      this.faults.spend("misdirect");
       this.isDamaged = true;
       this.logDamaged ||= hit === "log";
       this.options.tally.add("disk misdirect");
@@ -331,16 +327,12 @@ export class SimDisk {
 
   private duration(): number {
     const { diskMin, diskMax } = this.options.speeds;
-    let micros = diskMax > diskMin ? nextInt(this.timing, diskMin, diskMax + 1) : diskMin;
-    for (const more of this.slow) {
-      micros += nextInt(this.timing, 0, more + 1);
-    }
-    return micros;
+    return nextInt(this.timing, diskMin, diskMax + 1) + this.faults.delay(this.timing);
   }
 
   private finish(operation: Operation): void {
     const { host, boundary, inode, settle } = operation;
-    if (this.stalls > 0 && this.flying.has(operation)) {
+    if (this.faults.stalled && this.flying.has(operation)) {
       this.held.push(operation);
       this.options.tally.add("disk stall");
       return;
@@ -371,31 +363,13 @@ export class SimDisk {
     }
   }
 
-  private beginStall(): () => void {
-    this.stalls++;
-    return once(() => {
-      this.stalls--;
-      if (this.stalls === 0) {
-        const { held } = this;
-        this.held = [];
-        for (const operation of held) {
-          operation.host.after(this.duration(), () => this.finish(operation));
-        }
-      }
-    });
-  }
-
-  private beginSlow(micros: number): () => void {
-    this.slow.push(micros);
-    return once(() => this.slow.splice(this.slow.indexOf(micros), 1));
-  }
-
-  /** The next one of its kind inside the window, if there is one. */
-  private beginNext(kind: "failSync" | "misdirect"): () => void {
-    this.pending[kind]++;
-    return once(() => {
-      this.pending[kind] = Math.max(0, this.pending[kind] - 1);
-    });
+  /** What a stall held up ends now, each in its own time. */
+  private goOn(): void {
+    const { held } = this;
+    this.held = [];
+    for (const operation of held) {
+      operation.host.after(this.duration(), () => this.finish(operation));
+    }
   }
 
   private decay(what: "log" | "snapshot", flips: number): void {
@@ -421,27 +395,4 @@ export class SimDisk {
     }
     return inodes;
   }
-}
-
-/** Runs what may fail as a disk fails; the failure, or null. */
-export function attempt(effect: () => void): DiskError | null {
-  try {
-    effect();
-    return null;
-  } catch (error) {
-    if (error instanceof DiskError) {
-      return error;
-    }
-    throw error;
-  }
-}
-
-function once(work: () => unknown): () => void {
-  let done = false;
-  return () => {
-    if (!done) {
-      done = true;
-      work();
-    }
-  };
 }

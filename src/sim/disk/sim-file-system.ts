@@ -5,9 +5,9 @@
 import { nextChance, nextInt, type Prng } from "../../base/prng.js";
 import type { DirectoryLock, File, FileSystem, OpenMode, OpenOptions } from "../../ports/file.js";
 import type { Boundary, Host } from "../engine/host.js";
-import { DiskError } from "./disk-error.js";
+import { attempt, DiskError } from "./disk-error.js";
 import { Inode, PAGE_BYTES } from "./inode.js";
-import { attempt, type SimDisk } from "./sim-disk.js";
+import type { SimDisk } from "./sim-disk.js";
 
 type Request<T> = {
   readonly boundary?: Boundary;
