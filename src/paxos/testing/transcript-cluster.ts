@@ -59,6 +59,8 @@ export class TranscriptCluster {
   readonly heldDisks = new Set<string>();
   /** How long each sync takes where it takes time at all, µs. */
   readonly slowDisks = new Map<string, number>();
+  /** How long loading a received snapshot takes where it takes time at all, µs. */
+  readonly slowLoads = new Map<string, number>();
   /** Disks that take no snapshot chunk. */
   readonly fullDisks = new Set<string>();
   /** Messages that need so long to arrive, µs. */
@@ -90,7 +92,7 @@ export class TranscriptCluster {
           this.send({ from: nameOf(from.address), to: nameOf(peer), header, message });
         }
       },
-      later: (server, make) => this.local.push({ server, life: server.life, make }),
+      later: (server, make) => this.later(server, make),
       takesChunk: (server) => this.takesChunk(nameOf(server.address)),
       activated: () => undefined,
       ran: (server, effect) => this.ran(nameOf(server.address), effect),
@@ -333,6 +335,18 @@ export class TranscriptCluster {
       }
     }
     return false;
+  }
+
+  /** What a server's own disk reports: at once, but a snapshot may take long to load. */
+  private later(server: SimServer, make: (now: number) => Event): void {
+    const { life } = server;
+    const isLoading = server.state?.catchUp.receiving?.loading === true;
+    const duration = isLoading ? (this.slowLoads.get(nameOf(server.address)) ?? 0) : 0;
+    if (duration === 0) {
+      this.local.push({ server, life, make });
+    } else {
+      this.timers.add(this.now + duration, () => this.local.push({ server, life, make }));
+    }
   }
 
   private takesChunk(name: string): boolean {

@@ -360,6 +360,9 @@ class Runner {
           cluster.slowDisks.set(slow, durationOf(rest.at(-1) ?? ""));
         }
         return true;
+      case "slow-load":
+        cluster.slowLoads.set(name, durationOf(rest[1] ?? ""));
+        return true;
       case "refuse-chunks":
         cluster.fullDisks.add(name);
         return true;
