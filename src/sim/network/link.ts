@@ -1,7 +1,7 @@
 /**
  * One direction between two servers: what is under way on the streams that `from` opened to `to`, and what becomes of it. It outlives the processes at
  * both ends. Calm, it is in order and loses nothing; all that it does otherwise comes from its `trouble`. It draws from a stream of its
- * own, so that what happens here moves nothing elsewhere. The hot path of a run: one event of the engine at a time, no closure per message.
+ * own, so that what happens here moves nothing elsewhere. The hot path of a run: no closure per message that nothing is wrong with.
  */
 import { present } from "../../base/assert.js";
 import { nextChance, nextInt, type Prng } from "../../base/prng.js";
@@ -12,6 +12,7 @@ import type { Engine } from "../engine/engine.js";
 import type { Tally } from "../engine/tally.js";
 import type { Speeds } from "../scenario/scenario.js";
 import type { Connection } from "./connection.js";
+import { Pipe, type PipeEnd } from "./pipe.js";
 import type { SimPort } from "./port.js";
 import { Trouble } from "./trouble.js";
 
@@ -19,9 +20,6 @@ import { Trouble } from "./trouble.js";
 const KNOCK_AGAIN_MICROS = 1_000_000;
 /** The second copy of a duplicated message is at most so late. */
 const COPY_MICROS_MAX = 5000;
-/** Queues are compacted once so much of them was taken. */
-const TAKEN_MAX = 64;
-const NEVER = Number.POSITIVE_INFINITY;
 
 /** What all links of a network have in common. */
 export interface Fabric {
@@ -36,9 +34,7 @@ export interface Fabric {
   link(from: number, to: number): Link;
 }
 
-type Copy = { readonly bytes: Uint8Array; readonly connection: Connection; readonly due: number };
-
-export class Link {
+export class Link implements PipeEnd {
   readonly trouble = new Trouble();
   /** Messages handed to the link, and messages that the receiver took. */
   sent = 0;
@@ -49,17 +45,18 @@ export class Link {
   private readonly prng: Prng;
   /** The open connection, as `from` sees it. */
   private current: Connection | null = null;
-  private queue: Copy[] = [];
-  private head = 0;
-  private lastDue = 0;
-  /** When the pump is to run. */
-  private pumpAt = NEVER;
+  private readonly pipe: Pipe;
 
   constructor(fabric: Fabric, prng: Prng, ends: { readonly from: number; readonly to: number }) {
     this.fabric = fabric;
     this.prng = prng;
     this.from = ends.from;
     this.to = ends.to;
+    this.pipe = new Pipe(fabric.engine, this);
+  }
+
+  get isClogged(): boolean {
+    return this.trouble.isClogged;
   }
 
   /** Looks for somebody who takes `connection`; its stream is told unless the way there, or the answer, is lost. */
@@ -135,13 +132,15 @@ export class Link {
   }
 
   clog(): void {
+    if (!this.trouble.isClogged && this.pipe.length > 0) {
+      this.fabric.tally.add("net clog", this.pipe.length);
+    }
     this.trouble.clog(1);
-    this.fabric.tally.add("net clog", this.queue.length - this.head);
   }
 
   unclog(): void {
     this.trouble.clog(-1);
-    this.arm();
+    this.pipe.resume();
   }
 
   private sendInTrouble(connection: Connection, bytes: Uint8Array, isFirst: boolean): void {
@@ -237,48 +236,11 @@ export class Link {
 
   private enqueue(connection: Connection, bytes: Uint8Array, due: number): void {
     connection.bytes += bytes.length;
-    this.lastDue = Math.max(this.lastDue, due);
-    this.queue.push({ bytes, connection, due: this.lastDue });
-    if (this.lastDue < this.pumpAt) {
-      this.arm();
-    }
+    this.pipe.push(connection, bytes, due);
   }
 
-  /** Has the pump run when the next copy is due. */
-  private arm(): void {
-    const next = this.queue[this.head];
-    if (next === undefined || this.trouble.isClogged) {
-      return;
-    }
-    const at = Math.max(next.due, this.fabric.engine.now);
-    if (at < this.pumpAt) {
-      this.pumpAt = at;
-      this.fabric.engine.schedule(at, this.pump);
-    }
-  }
-
-  private readonly pump = (): void => {
-    const { engine } = this.fabric;
-    if (engine.now !== this.pumpAt) {
-      return; // of a time before the queue was emptied
-    }
-    for (;;) {
-      const copy = this.queue[this.head];
-      if (copy === undefined || copy.due > engine.now || this.trouble.isClogged) {
-        break;
-      }
-      this.head++;
-      this.arrive(copy.connection, copy.bytes);
-    }
-    if (this.head === this.queue.length || this.head >= TAKEN_MAX) {
-      this.queue.splice(0, this.head);
-      this.head = 0;
-    }
-    this.pumpAt = NEVER;
-    this.arm();
-  };
-
-  private arrive(connection: Connection, bytes: Uint8Array): void {
+  /** A copy is at the other machine. */
+  arrive(connection: Connection, bytes: Uint8Array): void {
     if (this.trouble.isCut) {
       connection.bytes -= bytes.length;
       this.loseToCut(bytes);
@@ -326,7 +288,7 @@ export class Link {
 
   /** The dial is at the other machine. What was lost is sent again while the one that dialled waits. */
   private knock(connection: Connection): void {
-    if (connection.isGivenUp) {
+    if (connection.isGivenUp || !connection.stream.host.alive) {
       return;
     }
     const { trouble, fabric } = this;
@@ -389,29 +351,16 @@ export class Link {
 
   /** What is under way arrives whole half of the time, else a beginning of it. */
   private breakOff(connection: Connection): void {
-    let underWay = 0;
-    for (let i = this.head; i < this.queue.length; i++) {
-      underWay += present(this.queue[i], "the queue has no gaps").connection === connection ? 1 : 0;
-    }
+    const underWay = this.pipe.countOf(connection);
     this.discard(connection, nextChance(this.prng, 0.5) ? underWay : nextInt(this.prng, 0, underWay + 1));
   }
 
   /** Loses what is under way on `connection`, the first `kept` apart. */
   private discard(connection: Connection, kept: number): void {
-    let left = kept;
-    const rest: Copy[] = [];
-    for (const copy of this.queue.slice(this.head)) {
-      if (copy.connection !== connection || left > 0) {
-        left -= copy.connection === connection ? 1 : 0;
-        rest.push(copy);
-      } else {
-        connection.bytes -= copy.bytes.length;
-        this.lose(copy.bytes, "net under way");
-      }
+    for (const bytes of this.pipe.discard(connection, kept)) {
+      connection.bytes -= bytes.length;
+      this.lose(bytes, "net under way");
     }
-    this.queue = rest;
-    this.head = 0;
-    this.lastDue = rest.at(-1)?.due ?? 0;
   }
 
   private loseToCut(bytes: Uint8Array): void {
