@@ -19,11 +19,6 @@ const server = z
   .int()
   .min(0)
   .max(SERVERS_MAX - 1);
-const input = z.union([
-  z.strictObject({ op: z.enum(["get", "delete"]) }),
-  z.strictObject({ op: z.literal("put"), value: text }),
-  z.strictObject({ op: z.literal("cas"), expected: text.nullable(), value: text }),
-]);
 /** The fields of each kind are checked where they are used; a wrong one stops the run. */
 const fault = z.looseObject({ kind: z.enum(FAULT_KINDS as readonly [FaultKind, ...FaultKind[]]), at: number.min(0), forMs: number.min(0) });
 const scenario = z.looseObject({
@@ -34,7 +29,6 @@ const scenario = z.looseObject({
   settings: z.record(text, number),
   speeds: z.record(text, number),
   workload: z.looseObject({ clients: number.int().min(0), weights: z.record(text, number) }),
-  script: z.array(z.strictObject({ at: number, client: number, server, key: text, input })).optional(),
   faults: z.array(fault),
   held: z.array(fault),
   core: z.array(server),

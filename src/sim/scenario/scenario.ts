@@ -2,7 +2,6 @@
  * Everything that a run is made of. The same scenario gives the same run: a seed draws one, a named schedule writes one by hand,
  * the shrinker leaves parts of one out. Plain values only, so that it can be printed and read back as JSON.
  */
-import type { Input } from "../workload/operation.js";
 import type { Fault } from "./faults.js";
 
 /** What the servers are told; see `ServerConfig` for the meaning. Storage limits are far below production's, so that segments, snapshots and trimming happen all the time. */
@@ -48,15 +47,6 @@ export type Workload = {
   readonly abandon: number;
 };
 
-/** One request of a named schedule: asked once, at `at` milliseconds, of that server. */
-export type ScriptedRequest = {
-  readonly at: number;
-  readonly client: number;
-  readonly server: number;
-  readonly key: string;
-  readonly input: Input;
-};
-
 export type Scenario = {
   /** "swarm", or the name of a schedule. */
   readonly name: string;
@@ -68,8 +58,6 @@ export type Scenario = {
   readonly settings: Settings;
   readonly speeds: Speeds;
   readonly workload: Workload;
-  /** Requests at given times, beside those of the workload's clients, whose numbers it does not use. In order of `at`. */
-  readonly script?: readonly ScriptedRequest[];
   /** In order of `at`. */
   readonly faults: readonly Fault[];
   /** Faults that begin at their time and last to the end of the run, the healing included. */

@@ -88,7 +88,6 @@ function isFair({ servers, faults, core, left }: Scenario): boolean {
 }
 
 function withServers(scenario: Scenario, count: number): Scenario {
-  const { script } = scenario;
   return {
     ...scenario,
     servers: count,
@@ -96,7 +95,6 @@ function withServers(scenario: Scenario, count: number): Scenario {
     held: scenario.held.flatMap((fault) => withoutServers(fault, count) ?? []),
     core: scenario.core.filter((server) => server < count),
     left: scenario.left.filter((server) => server < count),
-    ...(script === undefined ? {} : { script: script.filter(({ server }) => server < count) }),
   };
 }
 

@@ -136,17 +136,6 @@ test("fewer servers: faults lose those that are gone, and a quorum stays whole",
   assert.deepEqual(scenario.faults[1], { ...split, forMs: 63, groups: [[0], [1, 2]] });
 });
 
-test("requests of a script are left out too", async () => {
-  const script = [1, 2, 3, 4, 5].map((n) => ({ at: n * 10, client: n, server: 0, key: `k${n}`, input: { op: "get" } as const }));
-  const { scenario } = await shrink({ ...SCENARIO, faults: [], script }, 1000, {
-    fails: async (candidate) => (candidate.script?.some(({ key }) => key === "k2") ? { at: 30_000 } : null),
-  });
-  assert.deepEqual(
-    scenario.script?.map(({ key }) => key),
-    ["k2"],
-  );
-});
-
 test("minimize leaves a sublist that no single item can leave", async () => {
   const items = Array.from({ length: 40 }, (_, i) => i);
   for (const needed of [[], [0], [39], [3, 17], [0, 1, 2, 38, 39], items]) {

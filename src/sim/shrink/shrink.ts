@@ -87,13 +87,6 @@ class Shrinking {
     await minimize(this.best.held, (held) => this.tries({ ...this.best, held }));
   }
 
-  async dropRequests(): Promise<void> {
-    const { script } = this.best;
-    if (script !== undefined) {
-      await minimize(script, (left) => this.tries({ ...this.best, script: left }));
-    }
-  }
-
   async makePlainer(): Promise<void> {
     for (let again = true; again && !this.isOver; ) {
       again = false;
@@ -112,9 +105,8 @@ class Shrinking {
 /** The scenario with its faults over at `ms`. */
 function endingAt(scenario: Scenario, ms: number): Scenario {
   const faults = scenario.faults.filter(({ at }) => at < ms);
-  const { script } = scenario;
   const held = scenario.held.filter(({ at }) => at < ms);
-  return { ...scenario, durationMs: ms, faults, held, ...(script === undefined ? {} : { script: script.filter(({ at }) => at < ms) }) };
+  return { ...scenario, durationMs: ms, faults, held };
 }
 
 /** The smallest failing scenario found from `scenario`, which fails at `at`. */
@@ -125,7 +117,6 @@ export async function shrink(scenario: Scenario, at: number, options: ShrinkOpti
     await shrinking.cutTime();
     await shrinking.dropKinds();
     await shrinking.dropFaults();
-    await shrinking.dropRequests();
     await shrinking.makePlainer();
     if (shrinking.best === before) {
       break;
