@@ -20,6 +20,8 @@ const BOUNDARIES: readonly (Boundary | null)[] = [
   "syncDirectory",
 ];
 
+const CRASHES_MAX = 15;
+
 /** A fault of `kind`; null where this cluster has nobody for it. */
 export function drawFault(prng: Prng, kind: FaultKind, frame: Frame): Fault | null {
   const at = nextInt(prng, 0, frame.durationMs);
@@ -80,8 +82,11 @@ export function drawFault(prng: Prng, kind: FaultKind, frame: Frame): Fault | nu
       const plan = { boundary, count: rare ? nextInt(prng, 1, 4) : nextInt(prng, 1, 60), after: nextChance(prng, 0.5) };
       return { kind, at, forMs: 5000, server, plan, power: nextChance(prng, 0.5), downMs: pick(prng, [0, 20, 200, 3000]) };
     }
-    case "crashLoop":
-      return { kind, ...when, server, everyMs: pick(prng, [5, 40, 300]) };
+    case "crashLoop": {
+      // A start is dear: so many are enough.
+      const everyMs = pick(prng, [5, 40, 300]);
+      return { kind, at, forMs: Math.min(forMs, CRASHES_MAX * everyMs), server, everyMs };
+    }
     case "rolling":
       return { kind, at, forMs: 0, everyMs: frame.pingMs * pick(prng, [3, 12, 30]) };
     case "handover":

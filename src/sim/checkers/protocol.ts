@@ -1,0 +1,197 @@
+/**
+ * The invariants of the protocol over a whole run (PROTOCOL §7.1, sort S): feeds paxos/invariants.ts with what every replica
+ * wrote, sent and decided, across lives. It looks at replicas and changes none.
+ */
+import { present } from "../../base/assert.js";
+import { type Ballot, equalBallots } from "../../paxos/ballot.js";
+import type { Effect, Event, PledgeSend } from "../../paxos/effect.js";
+import type { Address, Slot } from "../../paxos/ids.js";
+import {
+  checkActivation,
+  checkApply,
+  checkInstall,
+  checkPledge,
+  checkPromise,
+  checkProposal,
+  checkRead,
+  checkRecords,
+  checkRefused,
+  checkReplica,
+  checkSynced,
+  createHistory,
+  type History,
+  readFloor,
+} from "../../paxos/invariants.js";
+import type { Header, Message, PromiseEntry, PromiseReply } from "../../paxos/message.js";
+import { applyRecord, type Durable, type WalRecord } from "../../paxos/record.js";
+import type { ReplicaState } from "../../paxos/replica.js";
+import { sightingsOf } from "../../paxos/sightings.js";
+import { copyDurable } from "../../storage/live-tail.js";
+import type { Tally } from "../engine/tally.js";
+import { type Observer, Violation } from "../observer.js";
+import { checkRecovered } from "./recovered.js";
+
+/** What is remembered of one server's present life. */
+type Life = {
+  state: Readonly<ReplicaState> | null;
+  promised: Ballot;
+  decided: Slot;
+  /** Last slot handed to the state machine. */
+  applied: Slot;
+  /** Read id → what it must see. */
+  readonly reads: Map<number, number>;
+  /** The attempt under way after the last step, and what the own acceptor held then. */
+  candidate: ReplicaState["candidate"];
+  own: readonly PromiseEntry[];
+};
+
+export class ProtocolChecker implements Observer {
+  readonly history: History = createHistory();
+  private readonly addresses: readonly Address[];
+  private readonly tally: Tally;
+  private readonly lives = new Map<number, Life>();
+  /** What each disk was told to hold. */
+  private readonly disks = new Map<number, Durable>();
+
+  constructor(addresses: readonly Address[], tally: Tally) {
+    this.addresses = addresses;
+    this.tally = tally;
+  }
+
+  /** The replica of a server that has begun a life; its first step follows. `durable` is what recovery returned; `whole`: nobody damaged the disk. */
+  begin(server: number, state: Readonly<ReplicaState>, { durable, whole }: { readonly durable: Durable; readonly whole: boolean }): void {
+    const { promised } = durable;
+    const told = this.disks.get(server);
+    if (told !== undefined && whole) {
+      checkRecovered(server, told, durable);
+    }
+    this.disks.set(server, copyDurable(durable));
+    this.lives.set(server, {
+      state,
+      promised,
+      decided: 0 as Slot,
+      applied: (durable.snapshot?.index ?? 0) as Slot,
+      reads: new Map(),
+      candidate: null,
+      own: [],
+    });
+  }
+
+  /** The last slot that anyone decided. */
+  get decided(): number {
+    return this.history.decided.length;
+  }
+
+  ended(_at: number, server: number): void {
+    this.lives.delete(server);
+  }
+
+  synced(_at: number, server: number, records: readonly WalRecord[]): void {
+    const disk = present(this.disks.get(server), "a server that commits has begun a life");
+    for (const record of records) {
+      applyRecord(disk, record);
+      checkSynced(this.history, { address: this.addresses[server] as Address, replica: disk.replica }, record);
+    }
+  }
+
+  sent(_at: number, server: number, to: readonly Address[], header: Header, message: Message): void {
+    for (const what of sightingsOf(message)) {
+      this.tally.add(what);
+    }
+    const synced = this.disks.get(server);
+    if (synced !== undefined && (message.kind === "prepare" || message.kind === "promise" || message.kind === "accepted")) {
+      checkPledge(this.history, { to, header, message } as PledgeSend, { boot: synced.boot, synced });
+    } else if (message.kind === "propose") {
+      checkProposal(this.history, message.ballot, message.slot, message.batch);
+    }
+  }
+
+  stepped(_at: number, server: number, event: Event, effects: readonly Effect[]): void {
+    const life = this.lives.get(server);
+    const state = life?.state;
+    if (life === undefined || state === null || state === undefined) {
+      return;
+    }
+    if (event.kind === "read") {
+      life.reads.set(event.id, readFloor(this.history));
+    } else if (event.kind === "snapshotLoaded" && event.ok) {
+      checkInstall(this.history, life.applied, event.meta);
+      life.applied = event.meta.index;
+      this.tally.add("snapshot installed");
+    } else if (event.kind === "snapshotTaken") {
+      this.tally.add("snapshot taken");
+    }
+    this.checkEffects(life, state, effects);
+    this.checkActivation(life, state);
+    if (state.durable.replica !== 0 && (life.decided !== state.decided || !equalBallots(life.promised, state.durable.promised))) {
+      checkReplica(this.history, state.durable.replica, {
+        decided: state.decided,
+        chain: state.chain,
+        promised: state.durable.promised,
+      });
+    }
+    life.promised = state.durable.promised;
+    life.decided = state.decided;
+    life.candidate = state.candidate;
+    life.own = state.candidate === null ? [] : entriesOf(state.durable);
+  }
+
+  private checkEffects(life: Life, state: Readonly<ReplicaState>, effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case "apply":
+          this.checkDecision(life, effect.slot, effect.batch);
+          break;
+        case "refused":
+          checkRefused(this.history, effect.batch);
+          break;
+        case "readReady":
+          for (const id of effect.ids) {
+            checkRead(life.reads.get(id) ?? 0, effect.index, id);
+            life.reads.delete(id);
+          }
+          break;
+        case "persist": {
+          checkRecords(life.promised, effect.records);
+          const parts = effect.thenSend.flatMap(({ message }) => (message.kind === "promise" ? [message] : []));
+          if (parts.length > 0) {
+            checkPromise(state.durable, parts);
+          }
+          break;
+        }
+        case "coordination":
+          this.tally.add(effect.active ? "coordinator active" : "coordination changed");
+          break;
+        default:
+      }
+    }
+  }
+
+  private checkDecision(life: Life, slot: Slot, batch: Parameters<typeof checkApply>[2]): void {
+    if (slot !== life.applied + 1) {
+      throw new Violation("12", `slot ${slot} is handed to the state machine next to ${life.applied}`);
+    }
+    checkApply(this.history, slot, batch);
+    life.applied = slot;
+  }
+
+  private checkActivation(life: Life, state: Readonly<ReplicaState>): void {
+    const { candidate, own } = life;
+    if (candidate === null || state.coordinator === null || !equalBallots(state.coordinator.ballot, candidate.ballot)) {
+      return;
+    }
+    const counted = [...candidate.promises].flatMap(
+      ([replica, { complete }]): Array<[typeof replica, readonly PromiseReply[]]> => (complete === null ? [] : [[replica, complete]]),
+    );
+    const phase1 = { ballot: candidate.ballot, decided: state.decided, own, counted: new Map(counted) };
+    const adopted = checkActivation(this.history, phase1);
+    this.tally.add("election won");
+    this.tally.add(adopted > 0 ? "values adopted" : "nothing to adopt");
+  }
+}
+
+/** What the own acceptor would report, written down here once more so that the check does not rest on the code it checks. */
+function entriesOf(durable: Durable): PromiseEntry[] {
+  const entries: PromiseEntry[] = [...durable.accepted].map(([slot, { ballot, batch }]) => ({ slot, acceptedAt: ballot, batch }));
+  return [...entries, ...[...durable.learned].map(([slot, batch]): PromiseEntry => ({ slot, acceptedAt: "decided", batch }))];
+}

@@ -1,0 +1,126 @@
+/**
+ * A whole simulated cluster: machines with their disks and clocks, the network between them, and who watches. It has no faults and
+ * no clients of its own. Everything that is random draws from a stream of its own, in a fixed order, so that a change of one thing moves no other.
+ */
+import { present } from "../../base/assert.js";
+import { nextInt, type Prng, splitPrng } from "../../base/prng.js";
+import { type Address, address } from "../../paxos/ids.js";
+import { isActiveCoordinator } from "../../paxos/replica.js";
+import { LIMITS, type ServerConfig } from "../../server/config.js";
+import type { Server } from "../../server/server.js";
+import { ProtocolChecker } from "../checkers/protocol.js";
+import { SimDisk } from "../disk/sim-disk.js";
+import { Engine } from "../engine/engine.js";
+import { Tally } from "../engine/tally.js";
+import { SimNetwork } from "../network/sim-network.js";
+import type { Observer } from "../observer.js";
+import type { Scenario } from "../scenario/scenario.js";
+import { Machine } from "./machine.js";
+import { Watchers } from "./watchers.js";
+
+const FIRST_PORT = 9000;
+
+export class Cluster {
+  readonly engine: Engine;
+  readonly tally = new Tally();
+  readonly watchers: Watchers;
+  readonly network: SimNetwork;
+  readonly machines: readonly Machine[];
+  readonly protocol: ProtocolChecker;
+  readonly addresses: readonly Address[];
+  /** Servers cut off for good, in the healing. */
+  readonly abandoned = new Set<number>();
+
+  constructor(scenario: Scenario, prng: Prng, options: { readonly drain: () => Promise<void>; readonly observers: readonly Observer[] }) {
+    this.engine = new Engine(options.drain);
+    this.addresses = Array.from({ length: scenario.servers }, (_, i) => address(`127.0.0.1:${FIRST_PORT + i}`));
+    this.protocol = new ProtocolChecker(this.addresses, this.tally);
+    this.watchers = new Watchers(this.engine, [this.protocol, ...options.observers]);
+    const { engine, tally, watchers, addresses } = this;
+    const { speeds } = scenario;
+    this.network = new SimNetwork({
+      engine,
+      prng: splitPrng(prng),
+      addresses,
+      speeds,
+      tally,
+      onLost: (from, to, message) => watchers.tell((observer) => observer.lost?.(engine.now, from, to, message)),
+    });
+    this.machines = addresses.map(
+      (own, index) =>
+        new Machine({
+          index,
+          address: own,
+          config: configOf(scenario, addresses, index),
+          engine,
+          network: this.network,
+          disk: new SimDisk({ engine, prng: splitPrng(prng), speeds, tally }),
+          prng: splitPrng(prng),
+          tally,
+          watchers,
+          onServer: (server, life) => {
+            try {
+              this.protocol.begin(index, server.replicaState, life);
+            } catch (error) {
+              watchers.fail(error);
+            }
+          },
+        }),
+    );
+  }
+
+  machine(index: number): Machine {
+    return present(this.machines[index], "the server is of the cluster");
+  }
+
+  server(index: number): Server | null {
+    return this.machine(index).server;
+  }
+
+  /** Starts all machines, each within `withinMs`. */
+  startAll(prng: Prng, withinMs: number): void {
+    for (const machine of this.machines) {
+      this.engine.after(nextInt(prng, 0, withinMs * 1000 + 1), () => machine.start());
+    }
+  }
+
+  /** The server that may propose, of the highest ballot where several think so. */
+  coordinator(): number | null {
+    let best: number | null = null;
+    let round = -1;
+    for (const { server, index } of this.machines) {
+      const state = server?.replicaState;
+      if (state !== undefined && isActiveCoordinator(state) && (state.coordinator?.ballot.round ?? 0) > round) {
+        best = index;
+        round = state.coordinator?.ballot.round ?? 0;
+      }
+    }
+    return best;
+  }
+
+  /** Runs until `endMicros`, or until `isDone`, or until a promise is broken. */
+  run(endMicros: number, isDone: () => boolean = () => false): Promise<void> {
+    return this.engine.run(endMicros, () => this.watchers.failure !== null || isDone());
+  }
+}
+
+function configOf({ settings }: Scenario, addresses: readonly Address[], index: number): ServerConfig {
+  const listen = { host: "127.0.0.1", port: 1 };
+  const defaults = Object.fromEntries(Object.entries(LIMITS).map(([name, limit]) => [name, limit.default])) as {
+    -readonly [K in keyof typeof LIMITS]: number;
+  };
+  return {
+    ...defaults,
+    ...settings,
+    version: "simulated",
+    clientListen: listen,
+    clientAddress: `127.0.0.1:${8000 + index}`,
+    paxosListen: listen,
+    paxosAddress: present(addresses[index], "the server is of the cluster"),
+    replicas: addresses,
+    warnings: [],
+    dataDir: "/data",
+    logLevel: "info",
+    logFormat: "json",
+  };
+}

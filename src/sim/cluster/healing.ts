@@ -1,0 +1,172 @@
+/**
+ * After the faults: those that last are ended, some servers are left dead or cut off for good, and the core must become well within a
+ * bound: a coordinator, a new write through every server of the core, and one state everywhere (PROTOCOL §7.5, vi; after TigerBeetle's liveness mode).
+ */
+import { present } from "../../base/assert.js";
+import type { Hash64 } from "../../base/hash64.js";
+import { nextChance, type Prng } from "../../base/prng.js";
+import type { Address } from "../../paxos/ids.js";
+import { Violation } from "../observer.js";
+import type { Scenario } from "../scenario/scenario.js";
+import type { Clients } from "../workload/clients.js";
+import type { Cluster } from "./cluster.js";
+import type { Nemesis } from "./nemesis.js";
+
+const MICROS_A_MILLI = 1000;
+/** Start, catch-up and back-offs of what was down or unreachable, on top of ten election waits. */
+const SLACK_MS = 30_000;
+const ELECTION_WAITS = 10;
+/** The longest random part of an election wait; PROTOCOL, section 0. */
+const SPREAD_MS = 350;
+/** How often the state of things is looked at. */
+const LOOK_MS = 20;
+const FOREVER_MS = 1e9;
+/** Starts, back-offs and the repetition of Genesis. */
+const FOUNDING_MS = 60_000;
+
+export type Patient = { readonly cluster: Cluster; readonly nemesis: Nemesis; readonly scenario: Scenario; readonly clients: Clients };
+
+/** Heals, and waits until the core is well; a core that does not become well is a violation. */
+export async function heal(patient: Patient, prng: Prng): Promise<void> {
+  const { cluster, nemesis, scenario } = patient;
+  const { engine, watchers, tally } = cluster;
+  nemesis.end();
+  if (!(await found(patient))) {
+    tally.add("never founded");
+    return;
+  }
+  for (const index of scenario.left) {
+    abandon(cluster, index, nextChance(prng, 0.5));
+  }
+  for (const machine of cluster.machines) {
+    if (!scenario.left.includes(machine.index)) {
+      machine.start();
+    }
+  }
+  watchers.tell((observer) => observer.healing?.(engine.now, scenario.core));
+  const { grantMs } = scenario.settings;
+  const boundMs = ELECTION_WAITS * (grantMs + SPREAD_MS) + SLACK_MS;
+  const began = engine.now;
+  const look = new Look(patient);
+  look.start();
+  await cluster.run(engine.now + boundMs * MICROS_A_MILLI, () => look.isWell);
+  if (look.isWell) {
+    tally.add("healed");
+    tally.add("healing ms", Math.round((engine.now - began) / MICROS_A_MILLI));
+  } else if (watchers.failure === null) {
+    watchers.fail(
+      new Violation("liveness", `the core ${names(scenario.core)} is not well ${boundMs} ms after the faults ended: ${look.trouble()}`),
+    );
+  }
+}
+
+/**
+ * A cluster is founded by all of its servers or not at all (PROTOCOL §4.8): while one of the disks is lost before, nothing can be decided
+ * and nothing is asked of the core. False then.
+ */
+async function found({ cluster, scenario }: Patient): Promise<boolean> {
+  const { engine, watchers, machines, protocol } = cluster;
+  const isFounded = (): boolean => protocol.history.founded.size === machines.length;
+  if (isFounded()) {
+    return true;
+  }
+  for (const machine of machines) {
+    machine.start();
+  }
+  const held = scenario.held.length > 0;
+  const lost = machines.some(({ disk }) => disk.damaged);
+  await cluster.run(engine.now + FOUNDING_MS * MICROS_A_MILLI, isFounded);
+  if (!isFounded() && !lost && !held && watchers.failure === null) {
+    const missing = machines.filter(({ index }) => !protocol.history.founded.has(cluster.addresses[index] as Address));
+    watchers.fail(
+      new Violation(
+        "liveness",
+        `${names(missing.map(({ index }) => index))} did not found within ${FOUNDING_MS} ms after the faults ended`,
+      ),
+    );
+  }
+  if (!isFounded() && protocol.decided > 0) {
+    watchers.fail(new Violation("39", "something is decided before every server holds Genesis"));
+  }
+  return isFounded();
+}
+
+function abandon(cluster: Cluster, index: number, dead: boolean): void {
+  if (dead) {
+    cluster.machine(index).kill();
+    return;
+  }
+  const others = cluster.machines.map((machine) => machine.index).filter((other) => other !== index);
+  cluster.network.begin({ kind: "split", at: 0, forMs: FOREVER_MS, groups: [[index], others] });
+  cluster.machine(index).start();
+}
+
+/** Looks again and again, and asks for a write through each server of the core as soon as it runs. */
+class Look {
+  private readonly patient: Patient;
+  private readonly asked = new Set<number>();
+  private readonly written = new Set<number>();
+  isWell = false;
+
+  constructor(patient: Patient) {
+    this.patient = patient;
+  }
+
+  start(): void {
+    this.look();
+    if (!this.isWell) {
+      this.patient.cluster.engine.after(LOOK_MS * MICROS_A_MILLI, () => this.start());
+    }
+  }
+
+  /** What is still missing, for a person. */
+  trouble(): string {
+    const { cluster } = this.patient;
+    const each = cluster.machines.map(({ server, index, unusable, host }) => {
+      const status = server?.replicaStatus();
+      const what = status === undefined ? (unusable ?? (host === null ? "down" : "starting")) : `${status.role} decided=${status.decided}`;
+      return `n${index + 1} ${what}${this.written.has(index) ? "" : this.asked.has(index) ? " write open" : ""}`;
+    });
+    return each.join("; ");
+  }
+
+  private look(): void {
+    const { cluster, scenario, clients } = this.patient;
+    for (const index of scenario.core) {
+      if (!this.asked.has(index) && cluster.server(index) !== null) {
+        this.asked.add(index);
+        clients.insist(index, () => this.written.add(index));
+      }
+    }
+    this.isWell = scenario.core.every((index) => this.written.has(index)) && this.isOne();
+  }
+
+  /** Every server of the core has applied the same slots, to the same state. */
+  private isOne(): boolean {
+    const { cluster, scenario } = this.patient;
+    let slot = -1;
+    let hash: Hash64 | null = null;
+    for (const index of scenario.core) {
+      const store = cluster.server(index)?.store;
+      if (store === undefined || store.busy || (slot >= 0 && store.appliedSlot !== slot)) {
+        return false;
+      }
+      slot = store.appliedSlot;
+      const own = store.stateHash();
+      if (hash !== null && own !== hash) {
+        throwDiverged(cluster, index, slot);
+        return false;
+      }
+      hash = own;
+    }
+    return true;
+  }
+}
+
+function throwDiverged(cluster: Cluster, index: number, slot: number): void {
+  cluster.watchers.fail(new Violation("21", `n${index + 1} has another state at slot ${slot} than the servers before it`));
+}
+
+function names(servers: readonly number[]): string {
+  return servers.map((index) => `n${present(index, "a server") + 1}`).join(" ");
+}

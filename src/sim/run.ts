@@ -1,0 +1,92 @@
+/**
+ * One run of the simulator: a cluster, its clients and the faults of a scenario, then the healing, then the checks of everything that
+ * was seen. The same scenario gives the same result on every machine. Real time, files and output are its caller's.
+ */
+import { seedPrng, splitPrng } from "../base/prng.js";
+import { checkEnd } from "./checkers/durability.js";
+import { StateChecker } from "./checkers/states.js";
+import { TraceHash } from "./checkers/trace-hash.js";
+import { WitnessChecker } from "./checkers/witness.js";
+import { Cluster } from "./cluster/cluster.js";
+import { heal } from "./cluster/healing.js";
+import { Nemesis } from "./cluster/nemesis.js";
+import type { Failure } from "./cluster/watchers.js";
+import type { Tally } from "./engine/tally.js";
+import type { Observer } from "./observer.js";
+import type { Scenario } from "./scenario/scenario.js";
+import { Clients } from "./workload/clients.js";
+import type { Operation } from "./workload/operation.js";
+
+export type RunOptions = {
+  /** Resolves when every promise that could settle has, and what waited for it has run: on Node, after a setImmediate. */
+  readonly drain: () => Promise<void>;
+  readonly observers?: readonly Observer[];
+};
+
+export type RunResult = {
+  readonly scenario: Scenario;
+  /** The first promise that was broken; null for a clean run. */
+  readonly violation: Failure | null;
+  /** Equal for equal runs. */
+  readonly traceHash: string;
+  /** What was seen, by name. */
+  readonly tally: Tally;
+  readonly virtualMicros: number;
+  readonly events: number;
+  readonly decided: number;
+  readonly operations: readonly Operation[];
+};
+
+const MICROS_A_MILLI = 1000;
+/** The servers start within so long of each other. */
+const START_MS = 500;
+
+/** Runs a scenario to its end, or to the first violation. Rejects only where the simulator itself is broken. */
+export async function runScenario(scenario: Scenario, options: RunOptions): Promise<RunResult> {
+  const prng = seedPrng(scenario.seed ^ 0x5eed);
+  const trace = new TraceHash();
+  const witness = new WitnessChecker();
+  const states = new StateChecker(witness.model);
+  const cluster = new Cluster(scenario, splitPrng(prng), {
+    drain: options.drain,
+    observers: [trace, witness, states, ...(options.observers ?? [])],
+  });
+  const { engine, watchers } = cluster;
+  const clients = new Clients({ cluster, workload: scenario.workload, prng: splitPrng(prng) });
+  const nemesis = new Nemesis(cluster, scenario);
+  cluster.startAll(splitPrng(prng), START_MS);
+  clients.start();
+  states.start(cluster);
+  await cluster.run(scenario.durationMs * MICROS_A_MILLI);
+  clients.stop();
+  if (watchers.failure === null) {
+    await heal({ cluster, nemesis, scenario, clients }, splitPrng(prng));
+  }
+  if (watchers.failure === null) {
+    await clients.readAll(scenario.core);
+    finish(scenario, { cluster, witness, clients });
+  }
+  trace.add(`${cluster.protocol.decided} ${String(cluster.protocol.history.chains.at(-1))}`);
+  return {
+    scenario,
+    violation: watchers.failure,
+    traceHash: trace.text,
+    tally: cluster.tally,
+    virtualMicros: engine.now,
+    events: engine.events,
+    decided: cluster.protocol.decided,
+    operations: clients.history,
+  };
+}
+
+type Seen = { readonly cluster: Cluster; readonly witness: WitnessChecker; readonly clients: Clients };
+
+function finish(scenario: Scenario, { cluster, witness, clients }: Seen): void {
+  try {
+    witness.finish(clients.history);
+    const final = { reads: clients.finalReads, keys: clients.keys, servers: scenario.core };
+    checkEnd(witness.model, final, (index) => cluster.server(index)?.store ?? null);
+  } catch (error) {
+    cluster.watchers.fail(error);
+  }
+}
