@@ -173,6 +173,7 @@ function addSimCommand(program: Command, done: (exitCode: number) => void): void
     .option("--replay <file>", "run the scenario that a failing run has written")
     .option("--demo <name>", "partition or restart: what goes wrong where a quorum is a majority of whoever answers")
     .option("--quorum <rule>", "with --demo: only live (the unsafe rule) or only majority (the real one)")
+    .option("--mutant <id>", "plant a bug, to see it caught (docs/MUTANTS.md; in a source tree)")
     .option("--json", "one line of JSON for each seed, and one for all")
     .addHelpText("after", SIM_HELP)
     .action(async (flags: Flags) => {

@@ -2,21 +2,20 @@
  * `synod sim`: runs the production code of a whole cluster in virtual time, under faults, and checks all that it does. Exit status 0: no
  * promise was broken; 1: one was, or a case was never seen; 5: interrupted before the end.
  */
-import { type BatchTotals, newTotals, runSeeds } from "../../sim/batch.js";
-import { Narrator } from "../../sim/narrate/narrator.js";
+import { type BatchTotals, newTotals } from "../../sim/batch.js";
 import type { Observer } from "../../sim/observer.js";
 import type { RunResult } from "../../sim/run.js";
-import { serverAddresses } from "../../sim/scenario/addresses.js";
 import type { DrawOptions } from "../../sim/scenario/draw.js";
 import type { Scenario } from "../../sim/scenario/scenario.js";
 import { EXIT } from "../errors.js";
 import type { Flags } from "../flags.js";
-import { drain, investigate, narrate } from "../sim/investigate.js";
+import { investigate, narrate } from "../sim/investigate.js";
 import { type SimOptions, simOptions } from "../sim/options.js";
 import { makeProgress } from "../sim/progress.js";
 import { readReplay } from "../sim/replay-file.js";
 import { nameInvariant, renderReport, seedCommand } from "../sim/report.js";
 import { describeRevision } from "../sim/revision.js";
+import { drain, loadSimulator, type Simulator } from "../sim/simulator.js";
 import { summarize } from "../sim/summary.js";
 import { TraceFile } from "../sim/trace-file.js";
 
@@ -24,12 +23,14 @@ import { TraceFile } from "../sim/trace-file.js";
 export async function runSim(flags: Flags): Promise<number> {
   const options = simOptions(flags);
   if (options.demo !== null) {
-    const { runDemo } = await import("../sim/demo.js");
-    return runDemo(options.demo, options.quorum);
+    const { tellDemo } = await import("../sim/demo.js");
+    return tellDemo(options.demo, options.quorum, (line) => process.stdout.write(`${line}\n`));
   }
   const trace = options.trace === null ? null : new TraceFile(options.trace);
   try {
-    return options.replay === null ? await new Batch(options, trace).run() : await replay(options, options.replay, trace);
+    return options.replay === null
+      ? await new Batch(options, await loadSimulator(options.mutant), trace).run()
+      : await replay(options, options.replay, trace);
   } finally {
     trace?.close();
   }
@@ -51,6 +52,7 @@ function interruption(): { readonly happened: Promise<"interrupted">; readonly i
 
 class Batch {
   private readonly options: SimOptions;
+  private readonly simulator: Simulator;
   private readonly trace: TraceFile | null;
   private readonly revision = describeRevision();
   private readonly interrupted = interruption();
@@ -58,15 +60,16 @@ class Batch {
   private readonly progress;
   private totals: BatchTotals = newTotals();
 
-  constructor(options: SimOptions, trace: TraceFile | null) {
+  constructor(options: SimOptions, simulator: Simulator, trace: TraceFile | null) {
     this.options = options;
+    this.simulator = simulator;
     this.trace = trace;
     this.progress = makeProgress(process.stderr, options.seeds, () => performance.now());
   }
 
   async run(): Promise<number> {
     const { options } = this;
-    const work = runSeeds({
+    const work = this.simulator.runSeeds({
       from: options.seed,
       count: options.seeds,
       draw: drawOptions(options),
@@ -84,6 +87,7 @@ class Batch {
 
   private observersOf(scenario: Scenario): readonly Observer[] {
     const { trace } = this;
+    const { Narrator, serverAddresses } = this.simulator;
     if (trace === null) {
       return [];
     }
@@ -111,6 +115,8 @@ class Batch {
       return `Violation of ${nameInvariant(violation?.invariant ?? "")}, seed ${seed}: ${command}\n`;
     }
     return investigate({
+      simulator: this.simulator,
+      mutant: this.options.mutant,
       result,
       violation,
       mode: shrink,
@@ -176,8 +182,8 @@ function totalsAsJson(totals: BatchTotals, missing: readonly string[], isWhole: 
 
 /** Runs the scenario of a file, and says whether it still breaks what it broke. */
 async function replay(options: SimOptions, path: string, trace: TraceFile | null): Promise<number> {
-  const { scenario, invariant } = readReplay(path);
-  const { result, narrator } = await narrate(scenario, trace === null ? undefined : (line) => trace.add(line));
+  const { scenario, invariant, mutant } = readReplay(path);
+  const { result, narrator } = await narrate(await loadSimulator(mutant), scenario, trace === null ? undefined : (line) => trace.add(line));
   const { violation } = result;
   if (options.json) {
     process.stdout.write(`${JSON.stringify(asJson(scenario.seed, result))}\n`);

@@ -3,22 +3,21 @@
  * that differs the second time is a fault of the simulator, and said to be.
  */
 import type { Failure } from "../../sim/cluster/watchers.js";
-import { Narrator } from "../../sim/narrate/narrator.js";
-import { type RunResult, runScenario } from "../../sim/run.js";
-import { serverAddresses } from "../../sim/scenario/addresses.js";
+import type { Narrator } from "../../sim/narrate/narrator.js";
+import type { RunResult } from "../../sim/run.js";
 import type { Scenario } from "../../sim/scenario/scenario.js";
-import { shrink } from "../../sim/shrink/shrink.js";
 import type { ShrinkMode } from "./options.js";
 import { writeReplay } from "./replay-file.js";
 import { type Report, renderReport } from "./report.js";
+import { drain, type Simulator } from "./simulator.js";
 
 /** How long a scenario is made smaller where nobody asked for more. */
 const SHRINK_SECONDS = 60;
 
-/** Lets promises settle: what the engine asks of the runtime. */
-export const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
 export type Investigation = {
+  readonly simulator: Simulator;
+  /** The bug that was planted; null where none was. */
+  readonly mutant: string | null;
   readonly result: RunResult;
   readonly violation: Failure;
   readonly mode: ShrinkMode;
@@ -34,9 +33,9 @@ export async function investigate(options: Investigation): Promise<string> {
   const { result, violation, mode, revision, command } = options;
   const shrunk = mode === "off" ? null : await makeSmaller(options);
   const shown = shrunk?.scenario ?? result.scenario;
-  const told = await narrate(shown);
+  const told = await narrate(options.simulator, shown);
   const same = shrunk !== null || told.result.traceHash === result.traceHash;
-  const file = shrunk === null ? "" : writeReplay({ scenario: shown, invariant: violation.invariant }, revision);
+  const file = shrunk === null ? "" : writeReplay({ scenario: shown, invariant: violation.invariant, mutant: options.mutant }, revision);
   const report: Report = {
     scenario: result.scenario,
     violation,
@@ -52,6 +51,7 @@ export async function investigate(options: Investigation): Promise<string> {
 
 /** Runs `scenario` under a narrator, which keeps the last lines. */
 export async function narrate(
+  { Narrator, runScenario, serverAddresses }: Simulator,
   scenario: Scenario,
   sink?: (line: string) => void,
 ): Promise<{ readonly result: RunResult; readonly narrator: Narrator }> {
@@ -61,6 +61,7 @@ export async function narrate(
 }
 
 async function makeSmaller({
+  simulator: { runScenario, shrink },
   result,
   violation,
   mode,

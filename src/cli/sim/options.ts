@@ -25,6 +25,8 @@ export type SimOptions = {
   readonly shrink: ShrinkMode;
   readonly replay: string | null;
   readonly json: boolean;
+  /** The planted bug that is switched on. */
+  readonly mutant: string | null;
   readonly demo: DemoName | null;
   /** Null: one after the other. */
   readonly quorum: QuorumRule | null;
@@ -56,6 +58,7 @@ export function simOptions(flags: Flags): SimOptions {
     shrink: isGiven(flags, "shrink") ? (isSet(flags, "shrink") ? "full" : "off") : "auto",
     replay: textFlag(flags, "replay") ?? null,
     json: isSet(flags, "json"),
+    mutant: textFlag(flags, "mutant") ?? null,
     demo: oneOf(flags, "demo", DEMOS),
     quorum: oneOf(flags, "quorum", QUORUMS),
   };
@@ -74,7 +77,7 @@ function refuseTogether(flags: Flags, { quorum, demo, replay }: SimOptions): voi
       `synod sim --quorum ${quorum} --demo partition`,
     );
   }
-  const scenario = ["seed", "seeds", "minutes", "servers", "faults"].find((name) => isGiven(flags, name));
+  const scenario = ["seed", "seeds", "minutes", "servers", "faults", "mutant"].find((name) => isGiven(flags, name));
   if (demo !== null && (scenario !== undefined || replay !== null)) {
     throw badArgument(`--${scenario ?? "replay"} does not go with --demo, which has a schedule of its own`, `synod sim --demo ${demo}`);
   }

@@ -6,8 +6,8 @@ import { FAULT_KINDS, type FaultKind } from "../../sim/scenario/faults.js";
 import type { Scenario } from "../../sim/scenario/scenario.js";
 import { CliError, EXIT } from "../errors.js";
 
-/** What a file holds beside the scenario: what it broke, and in which version. */
-export type Replayed = { readonly scenario: Scenario; readonly invariant: string | null };
+/** What a file holds: the scenario, what it broke, and the bug that was planted, null where none was. */
+export type Replayed = { readonly scenario: Scenario; readonly invariant: string | null; readonly mutant: string | null };
 
 const FORMAT = 1;
 const SERVERS_MAX = 7;
@@ -34,7 +34,7 @@ const scenario = z.looseObject({
   core: z.array(server),
   left: z.array(server),
 });
-const file = z.looseObject({ format: z.literal(FORMAT), invariant: text.nullable(), scenario });
+const file = z.looseObject({ format: z.literal(FORMAT), invariant: text.nullable(), mutant: text.nullable(), scenario });
 
 /** Writes the scenario to `synod-sim-<seed>.json` in the present folder; returns the file's absolute path. */
 export function writeReplay(replayed: Replayed, commit: string): string {
@@ -72,9 +72,9 @@ export function readReplay(path: string): Replayed {
       hint: "the file that a failing synod sim wrote, synod-sim-<seed>.json",
     });
   }
-  const { invariant } = parsed.data;
+  const { invariant, mutant } = parsed.data;
   // Checked above, apart from the fields of single faults.
-  return { invariant, scenario: parsed.data.scenario as unknown as Scenario };
+  return { invariant, mutant, scenario: parsed.data.scenario as unknown as Scenario };
 }
 
 function reason(error: unknown): string {

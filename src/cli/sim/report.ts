@@ -57,6 +57,7 @@ export function nameInvariant(invariant: string): string {
 export function seedCommand(seed: number, options: SimOptions): string {
   const words = [
     `synod sim --seed ${seed}`,
+    ...(options.mutant === null ? [] : [`--mutant ${options.mutant}`]),
     ...(options.minutes === null ? [] : [`--minutes ${options.minutes}`]),
     ...(options.servers === null ? [] : [`--servers ${options.servers}`]),
     ...(options.faults === null ? [] : [`--faults ${options.faults.length === 0 ? "none" : options.faults.join(",")}`]),
@@ -70,19 +71,23 @@ function replayCommand(file: string): string {
 
 function describeKind({ name, servers, durationMs, workload, faults }: Scenario): string {
   const of = name === "swarm" ? "a swarm run" : `the schedule "${name}"`;
-  return `${of} of ${servers} servers, ${workload.clients} clients, ${faults.length} faults in ${formatDuration(durationMs)}`;
+  return `${of} of ${many(servers, "server")}, ${many(workload.clients, "client")}, ${many(faults.length, "fault")} in ${formatDuration(durationMs)}`;
+}
+
+/** `1 fault`, `2 faults`. */
+function many(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 function count({ faults, held }: Scenario): string {
-  const all = faults.length + held.length;
-  return all === 1 ? "1 fault" : `${all} faults`;
+  return many(faults.length + held.length, "fault");
 }
 
 function describeShrunk(scenario: Scenario, { scenario: small, runs, isFinished }: NonNullable<Report["shrunk"]>): string {
   const unfinished = isFinished ? "" : ", not to the end: --shrink takes all the time it needs";
   return [
-    `Shrunk from ${count(scenario)} to ${count(small)} in ${runs} runs${unfinished}: `,
-    `${small.servers} servers, ${small.workload.clients} clients, ${small.workload.keys} keys, ${formatDuration(small.durationMs)}`,
+    `Shrunk from ${count(scenario)} to ${count(small)} in ${many(runs, "run")}${unfinished}: `,
+    `${many(small.servers, "server")}, ${many(small.workload.clients, "client")}, ${many(small.workload.keys, "key")}, ${formatDuration(small.durationMs)}`,
   ].join("");
 }
 

@@ -241,6 +241,9 @@ export function describeInput(key: string, input: Input): string {
 /** What a client knows now: `is told that put k = "a" is done (revision 4)`. */
 export function describeAnswer(operation: Operation): string {
   const asked = describeInput(operation.key, operation.input);
+  if (operation.input.op === "get" && operation.outcome !== "ok") {
+    return `gets no answer to ${asked}`;
+  }
   if (operation.outcome === "unknown") {
     return `will not learn whether ${asked} happened`;
   }
