@@ -21,9 +21,14 @@ export type BatchPlace = Pick<
 >;
 
 export class CommitBuffer {
-  private writer = new ByteWriter(INITIAL_BYTES);
+  private writer: ByteWriter;
   private records = 0;
   private summary: BatchSummary = emptySummary();
+
+  /** `bytes`: what is set aside at first; it grows where that is not enough. */
+  constructor(bytes: number = INITIAL_BYTES) {
+    this.writer = new ByteWriter(bytes);
+  }
 
   /** Begins a batch with `records`; none make a seal. */
   start(records: readonly WalRecord[]): void {

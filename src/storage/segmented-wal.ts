@@ -226,7 +226,7 @@ export class SegmentedWal implements Wal {
     }
     const { salt, generation, previousEnd } = before;
     const { promised, hardMs } = this.state;
-    const mark = new CommitBuffer();
+    const mark = new CommitBuffer(BLOCK_BYTES);
     mark.start([]);
     const place = { salt, generation, lsn: this.lsn, previousEnd, promised, hardMs, oldestLive: this.statedOldest, continued: true };
     const file = this.current?.file ?? (await this.options.fileSystem.open(before.path, { mode: "update", durable: true }));

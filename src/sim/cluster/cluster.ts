@@ -44,6 +44,7 @@ export class Cluster {
       addresses,
       speeds,
       tally,
+      suspectMs: scenario.settings.suspectMs,
       onLost: (from, to, message) => watchers.tell((observer) => observer.lost?.(engine.now, from, to, message)),
     });
     this.machines = addresses.map(

@@ -57,8 +57,9 @@ export function drawFault(prng: Prng, kind: FaultKind, frame: Frame): Fault | nu
       return frame.servers < 3 ? null : { kind, ...when, order: shuffled(prng, range(frame.servers)) };
     case "stall":
     case "full":
-    case "failSync":
       return { kind, ...when, server };
+    case "failSync":
+      return { kind, at, forMs: Math.max(forMs, frame.pingMs), server };
     case "slow":
       return { kind, ...when, server, byMs: Math.ceil(frame.pingMs * pick(prng, [0.1, 1, 8])) };
     case "misdirect":

@@ -56,7 +56,7 @@ function drawFrame(prng: Prng, seed: number, options: DrawOptions): Frame {
     servers,
     durationMs: Math.round((minutes * MINUTE_MS * quarters) / 4),
     isLong,
-    pingMs: isLong ? pick(prng, [300, 600]) : pick(prng, [50, 100, 100, 100, 200]),
+    pingMs: isLong ? pick(prng, [400, 800]) : pick(prng, [50, 100, 200, 200, 400]),
     sacrificed: shuffled(prng, range(servers)).slice(0, count),
   };
 }
@@ -71,12 +71,12 @@ function drawSettings(prng: Prng, { pingMs }: Frame): Settings {
     windowSlots: pick(prng, [1, 2, 4, 16, 64]),
     batchMaxCommands: pick(prng, [1, 2, 10, 1000]),
     keepSlots: pick(prng, [0, 1, 8, 64, 1000]),
-    snapshotEverySlots: pick(prng, [5, 20, 20, 100, 1000]),
+    snapshotEverySlots: pick(prng, [5, 20, 50, 100, 1000]),
     snapshotEveryBytes: pick(prng, [64 * 1024, 1024 * 1024]),
     historyMaxAgeMs: pick(prng, [0, 500, 5000, 600_000]),
     historyMaxBytes: pick(prng, [0, 2000, 256 * 1024 * 1024]),
     quotaBytes: pick(prng, [64 * 1024, 1024 * 1024 * 1024, 1024 * 1024 * 1024, 1024 * 1024 * 1024]),
-    segmentBytes: pick(prng, [32 * 1024, 48 * 1024, 64 * 1024, 256 * 1024]),
+    segmentBytes: pick(prng, [32 * 1024, 64 * 1024, 64 * 1024, 128 * 1024]),
   };
 }
 
@@ -90,8 +90,8 @@ function drawWorkload(prng: Prng, { isLong }: Frame): Workload {
   const clients = pick(prng, [1, 2, 3, 5, 8]);
   return {
     clients,
-    // A hundred requests a second at most: a seed is for faults, not for load.
-    pauseMs: isLong ? 1000 * clients : pick(prng, [10, 30, 100]) * clients,
+    // Fifty requests a second at most: a seed is for faults, not for load.
+    pauseMs: isLong ? 1000 * clients : pick(prng, [20, 60, 60, 200]) * clients,
     keys: pick(prng, [1, 2, 3, 6, 20]),
     valueBytes: pick(prng, [8, 8, 40, 300, 3000]),
     timeoutMs: pick(prng, [300, 1000, 5000]),
