@@ -25,6 +25,8 @@ export class Nemesis {
   private readonly cluster: Cluster;
   /** What ends each fault that lasts. */
   private readonly lasting = new Set<{ readonly fault: Fault; readonly end: End }>();
+  /** Machines that a rolling restart has stopped and not started again yet. */
+  private readonly stopping = new Set<Machine>();
   private over = false;
 
   constructor(cluster: Cluster, { faults, held }: Pick<Scenario, "faults" | "held">) {
@@ -45,6 +47,10 @@ export class Nemesis {
     this.over = true;
     for (const lasting of [...this.lasting]) {
       this.finish(lasting);
+    }
+    for (const machine of this.stopping) {
+      machine.kill();
+      machine.start();
     }
   }
 
@@ -213,9 +219,15 @@ export class Nemesis {
   private roll(everyMs: number): End {
     const { machines, engine } = this.cluster;
     machines.forEach((machine, i) => {
-      engine.after(i * everyMs * MICROS_A_MILLI, () => this.over || machine.stop());
+      engine.after(i * everyMs * MICROS_A_MILLI, () => {
+        if (!this.over) {
+          this.stopping.add(machine);
+          machine.stop();
+        }
+      });
       engine.after((i + 0.5) * everyMs * MICROS_A_MILLI, () => {
         if (!this.over) {
+          this.stopping.delete(machine);
           machine.kill();
           machine.start();
         }
