@@ -162,6 +162,7 @@ test("received DATA is granted back in bulk; the connection's window too", () =>
       if (frame.stream === 1) {
         granted += readU32(frame.payload, 0);
         updates++;
+        assert.equal(granted, (i + 1) * chunk.length, "an update brings the window back whole");
       } else {
         connectionGranted += readU32(frame.payload, 0);
       }

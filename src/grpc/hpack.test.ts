@@ -139,6 +139,9 @@ test("a list above the limit is not delivered, but keeps the table right", () =>
   assert.equal(decoder.decode(Buffer.from(encoder.encode(large))), undefined);
   assert.deepEqual(decoder.decode(Buffer.from(encoder.encode(["te", "trailers"]))), ["te", "trailers"]);
   assert.equal(decoder.table.length, 2);
+  const first = Buffer.from(encoder.encode(["user-agent", "y".repeat(80), "grpc-accept-encoding", "z"]));
+  assert.equal(decoder.decode(first), undefined);
+  assert.deepEqual(decoder.decode(Buffer.from(encoder.encode(["grpc-accept-encoding", "z"]))), ["grpc-accept-encoding", "z"]);
 });
 
 test("Huffman: every text of bytes survives", () => {

@@ -173,6 +173,18 @@ for (const [what, code, bytes] of CONNECTION_ERRORS) {
   });
 }
 
+test("ends the connection: a frame above the limit, wherever its header is cut", () => {
+  const header = encodeFrame(FRAME.DATA, 0, 3, NOTHING);
+  header.set([(RECEIVE_FRAME_BYTES_MAX + 1) >>> 16, (RECEIVE_FRAME_BYTES_MAX + 1) >>> 8, RECEIVE_FRAME_BYTES_MAX + 1]);
+  for (let cut = 1; cut <= header.length; cut++) {
+    const { client } = openClient();
+    client.connection.session.receive(Buffer.from(header.subarray(0, cut)));
+    client.connection.session.receive(Buffer.from(header.subarray(cut)));
+    assert.equal(client.goawayCode(), ERROR.FRAME_SIZE_ERROR);
+    assert.equal(client.connection.closed, true);
+  }
+});
+
 test("ends the connection: a first frame that is not SETTINGS", () => {
   const { connection } = new WireClient(testServices().services);
   assert.equal(connection.closed, false);

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { concatBytes } from "../base/bytes.js";
 import { ERROR, encodeFrame, FLAG, FRAME, readU32 } from "./frames.js";
 import { RECENT_STREAMS_MAX } from "./recent-streams.js";
 import { STATUS_MESSAGE_CHARACTERS_MAX } from "./response-fields.js";
@@ -427,6 +428,25 @@ test("the fast path: alternating methods and fresh timeouts decode right while t
       assert.equal(statusOf(frames), "12");
     }
   }
+});
+
+test("the same bytes mean another call once the table has changed", () => {
+  const { services, log } = testServices();
+  const client = new WireClient(services);
+  const literal = (head: number, text: string): Uint8Array => concatBytes([Uint8Array.of(head, text.length), Buffer.from(text)]);
+  const insert = (path: string): Uint8Array =>
+    concatBytes([Uint8Array.of(0x83, 0x86), literal(0x44, path), literal(0x5f, "application/grpc")]);
+  const indexed = Uint8Array.of(0x83, 0x86, 0xbf, 0xbe);
+  const blocks = [insert("/test.Service/Hold"), indexed, indexed, insert("/test.Service/Echo"), indexed];
+  for (const [i, block] of blocks.entries()) {
+    const stream = 2 * i + 1;
+    client.send(encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, stream, block), dataFrame(stream, grpcMessage(Buffer.from(String(i))), true));
+  }
+  assert.deepEqual(
+    log.held.map(({ message }) => message.toString()),
+    ["0", "1", "2"],
+  );
+  assert.deepEqual(messagesOf(client.framesOf(9)).map(String), ["4"]);
 });
 
 test("a status message is cut where no header list would take it", () => {

@@ -1,0 +1,17 @@
+/** All planted bugs, and those of the list that cannot be planted yet. */
+import { CONDUCT_MUTANTS } from "./conduct.js";
+import { HTTP2_MUTANTS } from "./http2.js";
+import type { Mutant } from "./mutant.js";
+import { SAFETY_MUTANTS } from "./safety.js";
+import { SERVING_MUTANTS } from "./serving.js";
+import { STATE_MUTANTS } from "./state-machine.js";
+import { STORAGE_MUTANTS } from "./storage.js";
+
+export const MUTANTS: readonly Mutant[] = [
+  ...SAFETY_MUTANTS,
+  ...CONDUCT_MUTANTS,
+  ...STORAGE_MUTANTS,
+  ...STATE_MUTANTS,
+  ...SERVING_MUTANTS,
+  ...HTTP2_MUTANTS,
+];
