@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { nextChance, nextInt, type Prng, seedPrng } from "../../base/prng.js";
 import type { Command } from "../../kv/command.js";
 import type { Reply } from "../../kv/reply.js";
+import { SESSION_LIMITS } from "../../kv/session-table.js";
 import { Store } from "../../kv/store.js";
 import type { Engine } from "../engine/engine.js";
 import { checkEnd, comparePairs, compareTotals } from "./durability.js";
@@ -100,13 +101,14 @@ test("the model and the store agree on every log", () => {
   const results = new Set<string>();
   for (let seed = 1; seed <= SEEDS; seed++) {
     const log = new Log(seed);
-    const store = Store.empty();
+    const sessionsMax = seed % 2 === 0 ? 3 : 1000;
+    const store = Store.empty({ ...SESSION_LIMITS, sessions: sessionsMax });
     const executions = new Map<string, string>();
     const model = new Model(({ session, seq, result, revision }) => {
       equal(executions.has(`${session} ${seq}`), false, "a request runs once");
       executions.set(`${session} ${seq}`, `${result} ${revision}`);
       results.add(result);
-    });
+    }, sessionsMax);
     for (let slot = 1; slot <= SLOTS; slot++) {
       const payload = payloadOf(log.batch(slot, store.revision));
       const replies: [string, string][] = [];

@@ -53,16 +53,21 @@ export class Model {
   repeats = 0;
   /** Requests that the rules of sessions kept from running at all. */
   turnedAway = 0;
+  /** Sessions that expired, by number or by age. */
+  expired = 0;
+  /** By id, the one used least recently first. */
   readonly sessions = new Map<number, Session>();
   /** Every key that was ever written, its versions in order of revision. */
   readonly keys = new Map<string, Version[]>();
   private readonly onExecution: (execution: Execution) => void;
+  private readonly sessionsMax: number;
   private readonly freed: Freed[] = [];
   private freedFrom = 0;
   private nextSession = 1;
 
-  constructor(onExecution: (execution: Execution) => void) {
+  constructor(onExecution: (execution: Execution) => void, sessionsMax: number = SESSIONS_MAX) {
     this.onExecution = onExecution;
+    this.sessionsMax = sessionsMax;
   }
 
   /** Keys that exist. */
@@ -119,6 +124,8 @@ export class Model {
     }
     const session = this.sessions.get(cursor.session);
     if (session !== undefined) {
+      this.sessions.delete(cursor.session);
+      this.sessions.set(cursor.session, session);
       session.lastSlot = slot;
       for (; session.prunedTo < cursor.firstUnacked; session.prunedTo++) {
         session.executed.delete(session.prunedTo);
@@ -159,19 +166,28 @@ export class Model {
         this.compact(command.revision);
         return;
       case "registerSession":
-        this.sessions.set(this.nextSession++, { prunedTo: 0, lastSlot: origin.slot, executed: new Set() });
-        assert(this.sessions.size <= SESSIONS_MAX, "the model knows no expiry by number");
+        this.register(origin.slot);
         return;
       case "expireSessions":
         for (const [id, session] of this.sessions) {
           if (session.lastSlot < command.usedBelowSlot) {
             this.sessions.delete(id);
+            this.expired++;
           }
         }
         return;
       case "setQuota":
         this.quotaBytes = command.bytes;
         return;
+    }
+  }
+
+  private register(slot: number): void {
+    this.sessions.set(this.nextSession++, { prunedTo: 0, lastSlot: slot, executed: new Set() });
+    const [oldest] = this.sessions.keys();
+    if (this.sessions.size > this.sessionsMax && oldest !== undefined) {
+      this.sessions.delete(oldest);
+      this.expired++;
     }
   }
 

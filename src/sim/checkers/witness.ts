@@ -4,6 +4,7 @@
  * revision may be older than one that was told before the request; no write may happen before it was asked for, after it was answered,
  * twice, or although it was said not to. O(n log n) in all. It never looks at a server.
  */
+import { SESSIONS_MAX } from "../../kv/limits.js";
 import type { Effect, Event } from "../../paxos/effect.js";
 import { type Observer, Violation } from "../observer.js";
 import { describeOperation, seconds } from "../workload/history.js";
@@ -25,8 +26,9 @@ export class WitnessChecker implements Observer {
   private readonly told: number[] = [];
   private readonly toldBy: Operation[] = [];
 
-  constructor() {
-    this.model = new Model((execution) => this.onExecution(execution));
+  /** `sessionsMax`: the most sessions of the state machine. */
+  constructor(sessionsMax: number = SESSIONS_MAX) {
+    this.model = new Model((execution) => this.onExecution(execution), sessionsMax);
   }
 
   asked(at: number, _client: number, _server: number, _key: string, input: Input): void {

@@ -4,6 +4,7 @@
  */
 import { present } from "../../base/assert.js";
 import { nextInt, type Prng, splitPrng } from "../../base/prng.js";
+import { SESSION_LIMITS } from "../../kv/session-table.js";
 import { type Address, address } from "../../paxos/ids.js";
 import { isActiveCoordinator } from "../../paxos/replica.js";
 import { LIMITS, type ServerConfig } from "../../server/config.js";
@@ -53,6 +54,7 @@ export class Cluster {
           index,
           address: own,
           config: configOf(scenario, addresses, index),
+          sessions: { ...SESSION_LIMITS, sessions: scenario.settings.sessionsMax },
           engine,
           network: this.network,
           disk: new SimDisk({ engine, prng: splitPrng(prng), speeds, tally }),

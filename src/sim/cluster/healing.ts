@@ -21,6 +21,9 @@ const SPREAD_MS = 350;
 /** How often the state of things is looked at. */
 const LOOK_MS = 20;
 const FOREVER_MS = 1e9;
+/** Until a cluster that lost its quorum has come to rest, and how long it must stay so. */
+const SETTLE_MS = 10_000;
+const BLOCKED_MS = 10_000;
 /** Starts, back-offs and the repetition of Genesis. */
 const FOUNDING_MS = 60_000;
 
@@ -36,7 +39,7 @@ export async function heal(patient: Patient, prng: Prng): Promise<void> {
     return;
   }
   for (const index of scenario.left) {
-    abandon(cluster, index, nextChance(prng, 0.5));
+    abandon(cluster, index, scenario.core.length === 0 || nextChance(prng, 0.5));
   }
   for (const machine of cluster.machines) {
     if (!scenario.left.includes(machine.index)) {
@@ -44,6 +47,10 @@ export async function heal(patient: Patient, prng: Prng): Promise<void> {
     }
   }
   watchers.tell((observer) => observer.healing?.(engine.now, scenario.core));
+  if (scenario.core.length === 0) {
+    await demandBlocked(patient);
+    return;
+  }
   const { grantMs } = scenario.settings;
   const boundMs = ELECTION_WAITS * (grantMs + SPREAD_MS) + SLACK_MS;
   const began = engine.now;
@@ -91,6 +98,34 @@ async function found({ cluster, scenario }: Patient): Promise<boolean> {
   return isFounded();
 }
 
+/**
+ * Without a quorum nothing may be decided, however long it lasts, and every server that is left must say whom it needs. What was proposed
+ * when the quorum went may be decided first by those who had accepted it.
+ */
+async function demandBlocked({ cluster, scenario, clients }: Patient): Promise<void> {
+  const { engine, watchers, tally, protocol } = cluster;
+  const living = cluster.machines.filter(({ index }) => !scenario.left.includes(index));
+  await cluster.run(engine.now + SETTLE_MS * MICROS_A_MILLI);
+  const { decided } = protocol;
+  for (const { index } of living) {
+    clients.insist(index, () => watchers.fail(new Violation("30", `n${index + 1} acknowledges a write without a quorum`)));
+  }
+  await cluster.run(engine.now + BLOCKED_MS * MICROS_A_MILLI);
+  if (protocol.decided !== decided) {
+    watchers.fail(new Violation("30", `slots up to ${protocol.decided} are decided without a quorum, after ${decided}`));
+  }
+  for (const { index, server } of living) {
+    const text = server?.replicaStatus().blocked ?? "";
+    const unnamed = scenario.left.filter((lost) => !text.includes(cluster.addresses[lost] as Address));
+    // While it does not know of all that they hold Genesis it names those, and they would make a quorum.
+    const enough = text.includes("being founded") ? unnamed.length < scenario.left.length : unnamed.length === 0;
+    if (server !== null && !enough) {
+      watchers.fail(new Violation("blocked", `n${index + 1} does not say that it needs ${names(unnamed)}: ${JSON.stringify(text)}`));
+    }
+  }
+  tally.add("blocked");
+}
+
 function abandon(cluster: Cluster, index: number, dead: boolean): void {
   if (dead) {
     cluster.machine(index).kill();
@@ -132,6 +167,11 @@ class Look {
 
   private look(): void {
     const { cluster, scenario, clients } = this.patient;
+    for (const machine of cluster.machines) {
+      if (!scenario.left.includes(machine.index)) {
+        machine.start(); // one that was told to stop before the healing may come to its end only now
+      }
+    }
     for (const index of scenario.core) {
       if (!this.asked.has(index) && cluster.server(index) !== null) {
         this.asked.add(index);

@@ -4,6 +4,7 @@
  */
 import { nextU32, type Prng, splitPrng } from "../../base/prng.js";
 import type { KvStore } from "../../kv/kv-store.js";
+import type { SessionLimits } from "../../kv/session-table.js";
 import { Store } from "../../kv/store.js";
 import type { Address } from "../../paxos/ids.js";
 import type { Durable } from "../../paxos/record.js";
@@ -29,6 +30,8 @@ export type MachineOptions = {
   readonly index: number;
   readonly address: Address;
   readonly config: ServerConfig;
+  /** Limits of the state machine. */
+  readonly sessions: SessionLimits;
   readonly engine: Engine;
   readonly network: SimNetwork;
   readonly disk: SimDisk;
@@ -146,8 +149,9 @@ export class Machine {
     if (storage.warnings.length > 0) {
       this.options.tally.add("recovery with warnings", storage.warnings.length);
     }
-    const store =
-      storage.durable.snapshot === null ? Store.empty() : await loadStore(storage.snapshots, storage.durable.snapshot, Store.restore());
+    const { sessions } = this.options;
+    const { snapshot } = storage.durable;
+    const store = snapshot === null ? Store.empty(sessions) : await loadStore(storage.snapshots, snapshot, Store.restore(sessions));
     if (!host.alive) {
       return;
     }
@@ -190,7 +194,7 @@ export class Machine {
       },
       durable: storage.durable,
       store,
-      restore: () => Store.restore(),
+      restore: () => Store.restore(this.options.sessions),
       onStuck: () => this.ended(host, "is ended by force, because its disk lets nothing be closed", null),
       onFatal: (status) => this.ended(host, `ends with exit status ${status}`, status),
     });

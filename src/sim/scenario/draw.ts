@@ -3,6 +3,7 @@
  * limits are, and what the clients do (swarm testing, Groce et al., ISSTA 2012), so that rare combinations get their turn.
  */
 import { nextChance, nextInt, type Prng, seedPrng, splitPrng } from "../../base/prng.js";
+import { SESSIONS_MAX } from "../../kv/limits.js";
 import { drawFault } from "./draw-fault.js";
 import { FAULT_KINDS, type Fault, type FaultKind } from "./faults.js";
 import type { Frame } from "./frame.js";
@@ -24,6 +25,8 @@ const LONG_EVERY = 10;
 export const LONG_MINUTES = 20;
 /** One seed in so many is a named schedule. */
 const SCHEDULE_EVERY = 5;
+/** How likely a majority is lost for good at the end, so that nothing may be decided any more. */
+const BLOCKED_CHANCE = 0.05;
 const MINUTE_MS = 60_000;
 
 /** The scenario of `seed`; the same for the same options. */
@@ -61,7 +64,7 @@ function drawFrame(prng: Prng, seed: number, options: DrawOptions): Frame {
   };
 }
 
-function drawSettings(prng: Prng, { pingMs }: Frame): Settings {
+function drawSettings(prng: Prng, { pingMs, servers }: Frame): Settings {
   const grantMs = pingMs * pick(prng, [4, 6, 6]);
   return {
     pingMs,
@@ -77,6 +80,8 @@ function drawSettings(prng: Prng, { pingMs }: Frame): Settings {
     historyMaxBytes: pick(prng, [0, 2000, 256 * 1024 * 1024]),
     quotaBytes: pick(prng, [64 * 1024, 1024 * 1024 * 1024, 1024 * 1024 * 1024, 1024 * 1024 * 1024]),
     segmentBytes: pick(prng, [32 * 1024, 64 * 1024, 64 * 1024, 128 * 1024]),
+    // Each life of a server takes one: few enough, and those of former lives and of idle servers expire.
+    sessionsMax: pick(prng, [SESSIONS_MAX, SESSIONS_MAX, SESSIONS_MAX, servers + 1]),
   };
 }
 
@@ -132,6 +137,14 @@ function drawFaults(prng: Prng, frame: Frame, kinds: readonly FaultKind[]): read
 function drawCore(prng: Prng, { servers, sacrificed }: Frame): Pick<Scenario, "core" | "left"> {
   const whole = range(servers).filter((index) => !sacrificed.includes(index));
   const least = Math.floor(servers / 2) + 1;
+  if (sacrificed.length === 0 && servers > 2 && nextChance(prng, BLOCKED_CHANCE)) {
+    return {
+      core: [],
+      left: shuffled(prng, whole)
+        .slice(0, least)
+        .sort((a, b) => a - b),
+    };
+  }
   const size = nextChance(prng, 0.5) ? whole.length : nextInt(prng, Math.min(least, whole.length), whole.length + 1);
   const core = shuffled(prng, whole)
     .slice(0, size)

@@ -20,6 +20,8 @@ export type Settings = {
   readonly quotaBytes: number;
   /** Bytes of a segment of the log, at least 32 Ki. */
   readonly segmentBytes: number;
+  /** The most sessions of the state machine; a limit of the log's meaning, so the same on all servers. */
+  readonly sessionsMax: number;
 };
 
 /** The speeds of a calm world. Microseconds, uniform in [min, max]. */
@@ -62,8 +64,8 @@ export type Scenario = {
   readonly faults: readonly Fault[];
   /** Faults that begin at their time and last to the end of the run, the healing included. */
   readonly held: readonly Fault[];
-  /** The servers that must be well after the healing: with a coordinator in reach, writing and reading, of one state. */
+  /** The servers that must be well after the healing: with a coordinator in reach, writing and reading, of one state. Empty: no quorum is left, and nothing may be decided. */
   readonly core: readonly number[];
-  /** The servers that are dead or cut off for good from the healing on; the others hold a quorum. */
+  /** The servers that are dead or cut off for good from the healing on; the others hold a quorum, unless the core is empty. */
   readonly left: readonly number[];
 };

@@ -17,6 +17,8 @@ const SETTLED_MS = 3000;
 /** A time that is never over. */
 const FOREVER_MS = 1e9;
 
+const MIB = 1024 * 1024;
+
 const both = (a: number, b: number, at: number): Fault[] => [
   { kind: "cut", at, forMs: FOREVER_MS, links: { from: [a], to: [b] } },
   { kind: "cut", at, forMs: FOREVER_MS, links: { from: [b], to: [a] } },
@@ -125,6 +127,47 @@ const SCHEDULES: Readonly<Record<string, Schedule>> = {
       server: "coordinator",
     })),
     ...whole(base.servers),
+  }),
+  /** One server comes back with an older copy of its disk: the others remember its later life and do not count it (PROTOCOL §6). */
+  "old copy of a disk": (_base, prng) => {
+    const servers = pick(prng, [3, 5]);
+    const server = nextInt(prng, 0, servers);
+    return {
+      servers,
+      durationMs: 20_000,
+      faults: [
+        { kind: "kill", at: SETTLED_MS, forMs: 100, server },
+        { kind: "restoreOld", at: 9000, forMs: 0, server, of: SETTLED_MS + 50 },
+        { kind: "kill", at: 9100, forMs: pick(prng, [0, 500, 3000]), server },
+      ],
+      core: range(servers).filter((index) => index !== server),
+      left: [],
+    };
+  },
+  /** Values so large that a Promise has several parts, and coordinators that die while they are on their way. */
+  "large values": (base, prng) => ({
+    servers: 3,
+    durationMs: 15_000,
+    settings: {
+      ...base.settings,
+      segmentBytes: 4 * MIB,
+      snapshotEverySlots: 20,
+      keepSlots: pick(prng, [4, 40]),
+      windowSlots: 16,
+      historyMaxAgeMs: 500,
+    },
+    workload: { ...base.workload, clients: 4, valueBytes: 350_000, pauseMs: 400, keys: 3, weights: { get: 1, put: 3, delete: 0, cas: 0 } },
+    faults: [
+      ...inTurn(6, 1800, (at) => ({ kind: "kill" as const, at: at + nextInt(prng, 0, 500), forMs: 300, server: "coordinator" as const })),
+      ...inTurn(6, 1800, (at) => ({
+        kind: "drop" as const,
+        at: at + 300,
+        forMs: 1000,
+        links: { from: range(3), to: range(3) },
+        chance: pick(prng, [0.1, 0.4]),
+      })),
+    ],
+    ...whole(3),
   }),
   "handed round": (base, prng) => ({
     durationMs: 20_000,
