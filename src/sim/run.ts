@@ -45,7 +45,7 @@ const START_MS = 500;
 export async function runScenario(scenario: Scenario, options: RunOptions): Promise<RunResult> {
   const prng = seedPrng(scenario.seed ^ 0x5eed);
   const trace = new TraceHash();
-  const witness = new WitnessChecker();
+  const witness = new WitnessChecker(scenario.settings.sessionsMax);
   const states = new StateChecker(witness.model);
   const cluster = new Cluster(scenario, splitPrng(prng), {
     drain: options.drain,
@@ -84,6 +84,9 @@ type Seen = { readonly cluster: Cluster; readonly witness: WitnessChecker; reado
 function finish(scenario: Scenario, { cluster, witness, clients }: Seen): void {
   try {
     witness.finish(clients.history);
+    cluster.tally.add("request in the log again", witness.model.repeats);
+    cluster.tally.add("request turned away by its session", witness.model.turnedAway);
+    cluster.tally.add("session expired", witness.model.expired);
     const final = { reads: clients.finalReads, keys: clients.keys, servers: scenario.core };
     checkEnd(witness.model, final, (index) => cluster.server(index)?.store ?? null);
   } catch (error) {

@@ -2,6 +2,7 @@
  * Scenarios that are a little plainer than a given one, each in one respect: fewer clients, keys or servers, settings and speeds of
  * every day, shorter windows. Whether one of them still fails is for others to find out.
  */
+import { SESSIONS_MAX } from "../../kv/limits.js";
 import type { Fault, Links } from "../scenario/faults.js";
 import type { Scenario, Settings, Speeds, Workload } from "../scenario/scenario.js";
 
@@ -20,6 +21,7 @@ export const PLAIN_SETTINGS: Settings = {
   historyMaxBytes: 256 * 1024 * 1024,
   quotaBytes: 2 * 1024 * 1024 * 1024,
   segmentBytes: 256 * 1024,
+  sessionsMax: SESSIONS_MAX,
 };
 
 export const PLAIN_SPEEDS: Speeds = { linkMin: 100, linkMax: 300, diskMin: 100, diskMax: 500 };
