@@ -166,6 +166,14 @@ test("the last lines are kept, every line goes to the sink, and what comes again
   ]);
   assert.deepEqual(lines.last(), sunk.slice(1));
   assert.equal(lines.total, 4);
+  const times: string[] = [];
+  const seldom = new Lines({ sink: (line) => times.push(line.trim().split(" ", 1)[0] ?? "") });
+  for (let second = 0; second < 60; second += 2) {
+    seldom.fold(second * 1_000_000, "c1 asks n1: get k");
+  }
+  seldom.fold(300_000_000, "c1 asks n1: get k");
+  seldom.fold(302_000_000, "c1 asks n1: get k");
+  assert.deepEqual(times, ["0.000", "2.000", "4.000", "8.000", "16.000", "32.000", "300.000", "302.000"]);
 });
 
 test("a run is told the same way twice, without its pulse", async () => {

@@ -54,6 +54,8 @@ export class Narrator implements Observer {
   private readonly lines: Lines;
   private readonly naming: Naming;
   private readonly everything: boolean;
+  /** Clients whose last operation was not answered. */
+  private readonly unanswered = new Set<number>();
   private readonly names: ReadonlyMap<string, string>;
 
   constructor(options: NarratorOptions) {
@@ -127,11 +129,24 @@ export class Narrator implements Observer {
   }
 
   asked(at: number, client: number, server: number, key: string, input: Input): void {
-    this.lines.add(at, `c${client} asks ${nameServer(server)}: ${describeInput(key, input)}`);
+    const text = `c${client} asks ${nameServer(server)}: ${describeInput(key, input)}`;
+    // An answered question is told whenever it is asked: that a read began after a write had ended is what a stale one is judged by.
+    if (this.unanswered.has(client)) {
+      this.lines.fold(at, text);
+    } else {
+      this.lines.add(at, text);
+    }
   }
 
   answered(at: number, operation: Operation): void {
-    this.lines.add(at, `c${operation.client} ${describeAnswer(operation)}`);
+    const text = `c${operation.client} ${describeAnswer(operation)}`;
+    if (operation.outcome === "ok") {
+      this.unanswered.delete(operation.client);
+      this.lines.add(at, text);
+    } else {
+      this.unanswered.add(operation.client);
+      this.lines.fold(at, text);
+    }
   }
 
   logged(at: number, server: number, level: string, text: string): void {
