@@ -59,6 +59,8 @@ class Batch {
   private readonly began = performance.now();
   private readonly progress;
   private totals: BatchTotals = newTotals();
+  /** What was broken, and by which seeds. */
+  private readonly broken = new Map<string, number[]>();
 
   constructor(options: SimOptions, simulator: Simulator, trace: TraceFile | null) {
     this.options = options;
@@ -92,11 +94,17 @@ class Batch {
       return [];
     }
     trace.add(`== seed ${scenario.seed}: ${scenario.name}, ${scenario.servers} servers`);
-    return [new Narrator({ addresses: serverAddresses(scenario.servers), sink: (line) => trace.add(line) })];
+    return [
+      new Narrator({ addresses: serverAddresses(scenario.servers), sink: (line) => trace.add(line), everything: this.options.pulse }),
+    ];
   }
 
   private async take(seed: number, result: RunResult, totals: BatchTotals): Promise<void> {
     this.totals = totals;
+    if (result.violation !== null) {
+      const { invariant } = result.violation;
+      this.broken.set(invariant, [...(this.broken.get(invariant) ?? []), seed]);
+    }
     if (this.options.json) {
       process.stdout.write(`${JSON.stringify(asJson(seed, result))}\n`);
     } else if (result.violation !== null) {
@@ -130,7 +138,11 @@ class Batch {
   private finish(): number {
     const { options, totals } = this;
     const isWhole = totals.seeds === options.seeds;
-    const { text, missing } = summarize(totals, options, { elapsedMs: performance.now() - this.began, isWhole });
+    const { text, missing } = summarize(totals, options, {
+      elapsedMs: performance.now() - this.began,
+      isWhole,
+      broken: this.broken,
+    });
     process.stdout.write(options.json ? `${JSON.stringify(totalsAsJson(totals, missing, isWhole))}\n` : text);
     if (totals.violations > 0 || missing.length > 0) {
       return EXIT.error;
@@ -183,7 +195,11 @@ function totalsAsJson(totals: BatchTotals, missing: readonly string[], isWhole: 
 /** Runs the scenario of a file, and says whether it still breaks what it broke. */
 async function replay(options: SimOptions, path: string, trace: TraceFile | null): Promise<number> {
   const { scenario, invariant, mutant } = readReplay(path);
-  const { result, narrator } = await narrate(await loadSimulator(mutant), scenario, trace === null ? undefined : (line) => trace.add(line));
+  const { result, narrator } = await narrate(
+    await loadSimulator(mutant),
+    scenario,
+    trace === null ? {} : { sink: (line) => trace.add(line), everything: options.pulse },
+  );
   const { violation } = result;
   if (options.json) {
     process.stdout.write(`${JSON.stringify(asJson(scenario.seed, result))}\n`);

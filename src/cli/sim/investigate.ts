@@ -3,7 +3,7 @@
  * that differs the second time is a fault of the simulator, and said to be.
  */
 import type { Failure } from "../../sim/cluster/watchers.js";
-import type { Narrator } from "../../sim/narrate/narrator.js";
+import type { Narrator, NarratorOptions } from "../../sim/narrate/narrator.js";
 import type { RunResult } from "../../sim/run.js";
 import type { Scenario } from "../../sim/scenario/scenario.js";
 import type { ShrinkMode } from "./options.js";
@@ -49,13 +49,13 @@ export async function investigate(options: Investigation): Promise<string> {
   return renderReport(report) + (same ? "" : warning);
 }
 
-/** Runs `scenario` under a narrator, which keeps the last lines. */
+/** Runs `scenario` under a narrator, which keeps the last lines and, where told so, gives them all to a sink. */
 export async function narrate(
   { Narrator, runScenario, serverAddresses }: Simulator,
   scenario: Scenario,
-  sink?: (line: string) => void,
+  options: Omit<NarratorOptions, "addresses"> = {},
 ): Promise<{ readonly result: RunResult; readonly narrator: Narrator }> {
-  const narrator = new Narrator({ addresses: serverAddresses(scenario.servers), ...(sink === undefined ? {} : { sink }) });
+  const narrator = new Narrator({ addresses: serverAddresses(scenario.servers), ...options });
   const result = await runScenario(scenario, { drain, observers: [narrator] });
   return { result, narrator };
 }

@@ -22,6 +22,8 @@ export type SimOptions = {
   readonly servers: number | null;
   readonly faults: readonly FaultKind[] | null;
   readonly trace: string | null;
+  /** Whether the trace holds the pulse too. */
+  readonly pulse: boolean;
   readonly shrink: ShrinkMode;
   readonly replay: string | null;
   readonly json: boolean;
@@ -55,6 +57,7 @@ export function simOptions(flags: Flags): SimOptions {
     servers: integer(flags, "servers", { min: 1, max: SERVERS_MAX }),
     faults: faultKinds(textFlag(flags, "faults")),
     trace: textFlag(flags, "trace") ?? null,
+    pulse: isSet(flags, "pulse"),
     shrink: isGiven(flags, "shrink") ? (isSet(flags, "shrink") ? "full" : "off") : "auto",
     replay: textFlag(flags, "replay") ?? null,
     json: isSet(flags, "json"),
@@ -70,7 +73,10 @@ function isGiven(flags: Flags, name: string): boolean {
   return flags[name] !== undefined;
 }
 
-function refuseTogether(flags: Flags, { quorum, demo, replay }: SimOptions): void {
+function refuseTogether(flags: Flags, { quorum, demo, replay, pulse, trace }: SimOptions): void {
+  if (pulse && trace === null) {
+    throw badArgument("--pulse goes with --trace: it says what the file holds", "synod sim --seed 1 --trace run.txt --pulse");
+  }
   if (quorum !== null && demo === null) {
     throw badArgument(
       "--quorum goes with --demo: the unsafe rule exists in the demonstrations alone",

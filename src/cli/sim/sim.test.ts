@@ -52,6 +52,7 @@ test("wrong flags are named, with what would be right", () => {
     [{ faults: "" }, /^--faults is ''/],
     [{ faults: "none,drop" }, /^--faults is 'none,drop'/],
     [{ demo: "partitoin" }, /^--demo is 'partitoin', and must be partition or restart$/],
+    [{ pulse: true }, /^--pulse goes with --trace/],
     [{ quorum: "live" }, /^--quorum goes with --demo/],
     [{ demo: "restart", seed: "1" }, /^--seed does not go with --demo/],
     [{ demo: "restart", replay: "f" }, /^--replay does not go with --demo/],
@@ -172,7 +173,7 @@ test("progress: a bar on a terminal, few lines elsewhere", () => {
 
 test("a batch that never saw a case fails, where it is large enough to be judged", () => {
   const totals = newTotals();
-  const run = { elapsedMs: 1000, isWhole: true };
+  const run = { elapsedMs: 1000, isWhole: true, broken: new Map() };
   assert.deepEqual(summarize(totals, simOptions({}), run).missing, []);
   totals.seeds = COVERAGE_SEEDS_MIN;
   assert.deepEqual(summarize(totals, simOptions({}), run).missing, COVERAGE_GATES);
@@ -181,7 +182,9 @@ test("a batch that never saw a case fails, where it is large enough to be judged
   for (const name of COVERAGE_GATES.slice(1)) {
     totals.tally.add(name);
   }
-  const { text, missing } = summarize(totals, simOptions({}), run);
+  const broken = new Map([["liveness", Array.from({ length: 22 }, (_, i) => i)]]);
+  const { text, missing } = summarize(totals, simOptions({}), { ...run, broken });
+  assert.match(text, /\n {2}liveness: seeds 0 1 .* 19 and 2 more\n/);
   assert.deepEqual(missing, COVERAGE_GATES.slice(0, 1));
   assert.match(text, new RegExp(`Coverage: these cases were never seen: ${COVERAGE_GATES[0]}\n$`));
 });

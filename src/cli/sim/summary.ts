@@ -4,9 +4,12 @@ import { COVERAGE_SEEDS_MIN, missingCoverage } from "../../sim/checkers/coverage
 import { width } from "../table.js";
 import { FAMILIES, type SimOptions } from "./options.js";
 import { describeSpeed, faultsOf } from "./progress.js";
+import { nameInvariant } from "./report.js";
 
 const COLUMNS = 3;
 const GAP = 4;
+/** Seeds that are named for one invariant. */
+const SEEDS_LISTED = 20;
 
 export type Summary = {
   readonly text: string;
@@ -14,18 +17,24 @@ export type Summary = {
   readonly missing: readonly string[];
 };
 
-/** The table and its verdict. `isWhole`: the batch ran to its end. */
-export function summarize(
-  totals: BatchTotals,
-  options: SimOptions,
-  run: { readonly elapsedMs: number; readonly isWhole: boolean },
-): Summary {
+/** How a batch went. */
+export type BatchRun = {
+  readonly elapsedMs: number;
+  /** It ran to its end. */
+  readonly isWhole: boolean;
+  /** Invariants that were broken, with the seeds that did. */
+  readonly broken: ReadonlyMap<string, readonly number[]>;
+};
+
+/** The table and its verdict. */
+export function summarize(totals: BatchTotals, options: SimOptions, run: BatchRun): Summary {
   const isSwarm = options.faults === null && options.servers === null;
   const isJudged = isSwarm && run.isWhole && totals.seeds >= COVERAGE_SEEDS_MIN;
   const missing = isJudged ? missingCoverage(totals.tally) : [];
   const families = Object.keys(FAMILIES).map((family) => `${family} ${faultsOf(totals, family)}`);
   const text = [
     `${totals.seeds} seeds${run.isWhole ? "" : " (interrupted)"}, ${totals.violations === 0 ? "no violation" : `violations: ${totals.violations}`}`,
+    ...[...run.broken].map(([invariant, seeds]) => `  ${nameInvariant(invariant)}: ${listSeeds(seeds)}`),
     describeSpeed(totals, run.elapsedMs),
     `${totals.decided} slots decided, ${totals.operations} operations of clients, ${totals.events} events; faults: ${families.join(", ")}`,
     "",
@@ -36,6 +45,11 @@ export function summarize(
     "",
   ].join("\n");
   return { text, missing };
+}
+
+function listSeeds(seeds: readonly number[]): string {
+  const more = seeds.length > SEEDS_LISTED ? ` and ${seeds.length - SEEDS_LISTED} more` : "";
+  return `seed${seeds.length === 1 ? "" : "s"} ${seeds.slice(0, SEEDS_LISTED).join(" ")}${more}`;
 }
 
 function verdict(isJudged: boolean, isSwarm: boolean, missing: readonly string[]): string {
