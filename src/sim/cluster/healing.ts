@@ -5,6 +5,7 @@
 import { present } from "../../base/assert.js";
 import type { Hash64 } from "../../base/hash64.js";
 import { nextChance, type Prng } from "../../base/prng.js";
+import { isFounded } from "../../paxos/election.js";
 import type { Address } from "../../paxos/ids.js";
 import { Violation } from "../observer.js";
 import type { Scenario } from "../scenario/scenario.js";
@@ -73,8 +74,11 @@ export async function heal(patient: Patient, prng: Prng): Promise<void> {
  */
 async function found({ cluster, scenario }: Patient): Promise<boolean> {
   const { engine, watchers, machines, protocol } = cluster;
-  const isFounded = (): boolean => protocol.history.founded.size === machines.length;
-  if (isFounded()) {
+  // That all hold Genesis is not enough: until somebody knows it of all, the loss of one of them stops everything.
+  const isDone = (): boolean =>
+    protocol.history.founded.size === machines.length &&
+    (protocol.decided > 0 || machines.every(({ server }) => server !== null && isFounded(server.replicaState)));
+  if (isDone()) {
     return true;
   }
   for (const machine of machines) {
@@ -82,8 +86,8 @@ async function found({ cluster, scenario }: Patient): Promise<boolean> {
   }
   const held = scenario.held.length > 0;
   const lost = machines.some(({ disk }) => disk.damaged);
-  await cluster.run(engine.now + FOUNDING_MS * MICROS_A_MILLI, isFounded);
-  if (!isFounded() && !lost && !held && watchers.failure === null) {
+  await cluster.run(engine.now + FOUNDING_MS * MICROS_A_MILLI, isDone);
+  if (!isDone() && !lost && !held && watchers.failure === null) {
     const missing = machines.filter(({ index }) => !protocol.history.founded.has(cluster.addresses[index] as Address));
     watchers.fail(
       new Violation(
@@ -92,10 +96,20 @@ async function found({ cluster, scenario }: Patient): Promise<boolean> {
       ),
     );
   }
-  if (!isFounded() && protocol.decided > 0) {
+  if (!isDone() && protocol.decided > 0) {
     watchers.fail(new Violation("39", "something is decided before every server holds Genesis"));
   }
-  return isFounded();
+  return isDone();
+}
+
+/** A disk was lost after it held Genesis and before anyone knew: then nobody ever will, and nothing was decided. */
+function isUnfoundable({ machines, protocol }: Cluster): boolean {
+  const isFounding = (text: string | null | undefined): boolean => text?.includes("being founded") === true;
+  return (
+    protocol.decided === 0 &&
+    machines.some(({ disk }) => disk.damaged) &&
+    machines.every(({ server }) => server === null || isFounding(server.replicaStatus().blocked))
+  );
 }
 
 /**
