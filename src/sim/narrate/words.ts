@@ -117,7 +117,7 @@ function describeDiskFault(fault: DiskFault): string {
     case "slow":
       return `the disk of ${name} takes up to ${span(fault.byMs)} more for everything`;
     case "rot":
-      return `${fault.flips} bits of the ${fault.what} of ${name} rot`;
+      return `${fault.flips === 1 ? "1 bit" : `${fault.flips} bits`} of the ${fault.what} of ${name} ${fault.flips === 1 ? "rots" : "rot"}`;
     case "restoreOld":
       return `after its next death the disk of ${name} will be as it was at ${span(fault.of)}`;
     default:
