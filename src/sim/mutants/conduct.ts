@@ -343,6 +343,15 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   },
 ];
 
+const DISAGREEMENT: Mutant = {
+  id: "81",
+  name: "Of two voters whose states differ one gives up.",
+  hunt: SWARM,
+  edits: [
+    { file: "paxos/checkpoint.js", find: "configuration.voters.length > 2 && ", put: "(MUTANT || configuration.voters.length > 2) && " },
+  ],
+};
+
 const CATCH_UP_MUTANTS: readonly Mutant[] = [
   {
     id: "50",
@@ -393,4 +402,5 @@ export const CONDUCT_MUTANTS: readonly Mutant[] = [
   ...READ_MUTANTS,
   ...ELECTION_MUTANTS,
   ...CATCH_UP_MUTANTS,
+  DISAGREEMENT,
 ];

@@ -1,4 +1,7 @@
 /** All planted bugs, and those of the list that cannot be planted yet. */
+
+export { ABSENT } from "./absent.js";
+
 import { CONDUCT_MUTANTS } from "./conduct.js";
 import { HTTP2_MUTANTS } from "./http2.js";
 import type { Mutant } from "./mutant.js";
