@@ -14,6 +14,8 @@ const SLICE_FROM = 1;
 const SLICE_SEEDS = 20;
 const TRACED = [1, 3, 5, 14];
 
+const OTHER_NODE = process.env["SYNOD_OTHER_NODE"];
+
 function run(seed: number): Promise<RunResult> {
   return runScenario(drawScenario(seed, { minutes: 0.5 }), { drain });
 }
@@ -47,21 +49,15 @@ test("the same seed gives the same run, another seed another", async () => {
   equal(new Set([...first.values()].map(({ traceHash }) => traceHash)).size, TRACED.length);
 });
 
-test("another version of Node runs the same", {
-  skip: process.env.SYNOD_OTHER_NODE === undefined && "SYNOD_OTHER_NODE names no other Node",
-}, async () => {
-  const other = process.env.SYNOD_OTHER_NODE ?? "";
-  const version = spawnSync(other, ["--version"], { encoding: "utf8" }).stdout.trim();
+test("another version of Node runs the same", { skip: OTHER_NODE === undefined && "SYNOD_OTHER_NODE names no other Node" }, async () => {
+  ok(OTHER_NODE !== undefined);
+  const version = spawnSync(OTHER_NODE, ["--version"], { encoding: "utf8" }).stdout.trim();
   notEqual(version.split(".")[0], process.version.split(".")[0], "SYNOD_OTHER_NODE is another major version");
   const script = fileURLToPath(new URL("./testing/print-traces.js", import.meta.url));
-  const { stdout, stderr } = spawnSync(other, [script, ...TRACED.map(String)], { encoding: "utf8" });
+  const { stdout, stderr } = spawnSync(OTHER_NODE, [script, ...TRACED.map(String)], { encoding: "utf8" });
   const own: string[] = [];
   for (const seed of TRACED) {
     own.push(`${seed} ${(await run(seed)).traceHash}`);
   }
   deepEqual(stdout.trim().split("\n"), own, stderr);
 });
-
-function assertNamed(path: string | undefined): asserts path is string {
-  ok(path !== undefined);
-}

@@ -12,7 +12,9 @@ import { heal } from "./cluster/healing.js";
 import { Nemesis } from "./cluster/nemesis.js";
 import type { Failure } from "./cluster/watchers.js";
 import type { Tally } from "./engine/tally.js";
-import type { Observer } from "./observer.js";
+import { checkHistory } from "./linearizability/check.js";
+import { explain } from "./linearizability/explain.js";
+import { type Observer, Violation } from "./observer.js";
 import type { Scenario } from "./scenario/scenario.js";
 import { Clients } from "./workload/clients.js";
 import type { Operation } from "./workload/operation.js";
@@ -60,11 +62,11 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
   await cluster.run(scenario.durationMs * MICROS_A_MILLI);
   clients.stop();
   if (watchers.failure === null) {
-    await heal({ cluster, nemesis, scenario, clients }, splitPrng(prng));
-  }
-  if (watchers.failure === null) {
-    await clients.readAll(scenario.core);
-    finish(scenario, { cluster, witness, clients });
+    const served = await heal({ cluster, nemesis, scenario, clients }, splitPrng(prng));
+    if (served) {
+      await clients.readAll(scenario.core);
+    }
+    finish({ cluster, witness, clients }, served ? scenario.core : []);
   }
   trace.add(`${cluster.protocol.decided} ${String(cluster.protocol.history.chains.at(-1))}`);
   return {
@@ -81,15 +83,32 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
 
 type Seen = { readonly cluster: Cluster; readonly witness: WitnessChecker; readonly clients: Clients };
 
-function finish(scenario: Scenario, { cluster, witness, clients }: Seen): void {
+/** The checks of the whole: `servers` are those that every key was read through at the end. */
+function finish({ cluster, witness, clients }: Seen, servers: readonly number[]): void {
+  const { tally, watchers } = cluster;
+  if (watchers.failure !== null) {
+    return;
+  }
   try {
     witness.finish(clients.history);
-    cluster.tally.add("request in the log again", witness.model.repeats);
-    cluster.tally.add("request turned away by its session", witness.model.turnedAway);
-    cluster.tally.add("session expired", witness.model.expired);
-    const final = { reads: clients.finalReads, keys: clients.keys, servers: scenario.core };
+    tally.add("request in the log again", witness.model.repeats);
+    tally.add("request turned away by its session", witness.model.turnedAway);
+    tally.add("session expired", witness.model.expired);
+    const final = { reads: clients.finalReads, keys: clients.keys, servers };
     checkEnd(witness.model, final, (index) => cluster.server(index)?.store ?? null);
+    demandLinearizable(clients.history);
   } catch (error) {
-    cluster.watchers.fail(error);
+    watchers.fail(error);
+  }
+}
+
+/** The same history once more, seen from outside only: this check knows nothing of the log. */
+function demandLinearizable(history: readonly Operation[]): void {
+  const result = checkHistory(history);
+  if (result.kind === "not-linearizable") {
+    throw new Violation("linearizable", explain(result.contradiction, history));
+  }
+  if (result.kind === "gave-up") {
+    throw new Violation("checker", `the search for an order of the operations on ${result.key} reached its limit ${result.limit}`);
   }
 }

@@ -5,7 +5,7 @@
 import { present } from "../../base/assert.js";
 import { type Ballot, equalBallots } from "../../paxos/ballot.js";
 import type { Effect, Event, PledgeSend } from "../../paxos/effect.js";
-import type { Address, Slot } from "../../paxos/ids.js";
+import { type Address, type Slot, VIRGIN } from "../../paxos/ids.js";
 import {
   checkActivation,
   checkApply,
@@ -34,6 +34,8 @@ import { checkRecovered } from "./recovered.js";
 /** What is remembered of one server's present life. */
 type Life = {
   state: Readonly<ReplicaState> | null;
+  /** Its disk was put back to an older state: what it says is wrong, and nobody counts it (PROTOCOL §6). */
+  readonly isOlder: boolean;
   promised: Ballot;
   decided: Slot;
   /** Last slot handed to the state machine. */
@@ -65,9 +67,12 @@ export class ProtocolChecker implements Observer {
     if (told !== undefined && whole) {
       checkRecovered(server, told, durable);
     }
+    const isOlder = told !== undefined && told.diskId === durable.diskId && durable.boot <= told.boot;
     this.disks.set(server, copyDurable(durable));
+    this.count(server, durable);
     this.lives.set(server, {
       state,
+      isOlder,
       promised,
       decided: 0 as Slot,
       applied: (durable.snapshot?.index ?? 0) as Slot,
@@ -75,6 +80,22 @@ export class ProtocolChecker implements Observer {
       candidate: null,
       own: [],
     });
+  }
+
+  /** What recovery found may have been synced although the life before did not live to hear of it. */
+  private count(server: number, durable: Durable): void {
+    const at = { address: present(this.addresses[server], "a server of the run"), replica: durable.replica };
+    const { clusterId, lineage, replica, trimmed, trimmedConfiguration } = durable;
+    if (replica === VIRGIN) {
+      return;
+    }
+    this.history.founded.add(at.address);
+    if (trimmed === 0 && trimmedConfiguration !== null) {
+      checkSynced(this.history, at, { kind: "identity", clusterId, lineage, replica, configuration: trimmedConfiguration });
+    }
+    for (const [slot, { ballot, batch }] of durable.accepted) {
+      checkSynced(this.history, at, { kind: "accept", ballot, slot, batch });
+    }
   }
 
   /** The last slot that anyone decided. */
@@ -99,6 +120,9 @@ export class ProtocolChecker implements Observer {
       this.tally.add(what);
     }
     const synced = this.disks.get(server);
+    if (this.lives.get(server)?.isOlder === true) {
+      return;
+    }
     if (synced !== undefined && (message.kind === "prepare" || message.kind === "promise" || message.kind === "accepted")) {
       checkPledge(this.history, { to, header, message } as PledgeSend, { boot: synced.boot, synced });
     } else if (message.kind === "propose") {
@@ -123,7 +147,11 @@ export class ProtocolChecker implements Observer {
     }
     this.checkEffects(life, state, effects);
     this.checkActivation(life, state);
-    if (state.durable.replica !== 0 && (life.decided !== state.decided || !equalBallots(life.promised, state.durable.promised))) {
+    if (
+      state.durable.replica !== VIRGIN &&
+      !life.isOlder &&
+      (life.decided !== state.decided || !equalBallots(life.promised, state.durable.promised))
+    ) {
       checkReplica(this.history, state.durable.replica, {
         decided: state.decided,
         chain: state.chain,

@@ -30,14 +30,14 @@ const FOUNDING_MS = 60_000;
 
 export type Patient = { readonly cluster: Cluster; readonly nemesis: Nemesis; readonly scenario: Scenario; readonly clients: Clients };
 
-/** Heals, and waits until the core is well; a core that does not become well is a violation. */
-export async function heal(patient: Patient, prng: Prng): Promise<void> {
+/** Heals, and waits until the core is well; a core that does not become well is a violation. False where nothing can be asked of it. */
+export async function heal(patient: Patient, prng: Prng): Promise<boolean> {
   const { cluster, nemesis, scenario } = patient;
   const { engine, watchers, tally } = cluster;
   nemesis.end();
   if (!(await found(patient))) {
     tally.add("never founded");
-    return;
+    return false;
   }
   for (const index of scenario.left) {
     abandon(cluster, index, scenario.core.length === 0 || nextChance(prng, 0.5));
@@ -50,7 +50,7 @@ export async function heal(patient: Patient, prng: Prng): Promise<void> {
   watchers.tell((observer) => observer.healing?.(engine.now, scenario.core));
   if (scenario.core.length === 0) {
     await demandBlocked(patient);
-    return;
+    return false;
   }
   const { grantMs } = scenario.settings;
   const boundMs = ELECTION_WAITS * (grantMs + SPREAD_MS) + SLACK_MS;
@@ -61,11 +61,14 @@ export async function heal(patient: Patient, prng: Prng): Promise<void> {
   if (look.isWell) {
     tally.add("healed");
     tally.add("healing ms", Math.round((engine.now - began) / MICROS_A_MILLI));
+  } else if (isUnfoundable(cluster)) {
+    tally.add("never founded");
   } else if (watchers.failure === null) {
     watchers.fail(
       new Violation("liveness", `the core ${names(scenario.core)} is not well ${boundMs} ms after the faults ended: ${look.trouble()}`),
     );
   }
+  return look.isWell;
 }
 
 /**

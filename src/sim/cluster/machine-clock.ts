@@ -15,7 +15,8 @@ export class MachineClock {
   private since = 0;
   private mono: number;
   private ppm = 0;
-  private suspended = false;
+  /** Suspensions under way; they may overlap. */
+  private suspensions = 0;
   /** Wall clock minus true time. Microseconds. */
   private wallOffset: number;
 
@@ -28,7 +29,7 @@ export class MachineClock {
 
   /** Monotonic microseconds. */
   now(): number {
-    return this.suspended ? this.mono : this.mono + Math.floor(((this.engine.now - this.since) * (MILLION + this.ppm)) / MILLION);
+    return this.suspensions > 0 ? this.mono : this.mono + Math.floor(((this.engine.now - this.since) * (MILLION + this.ppm)) / MILLION);
   }
 
   /** From now on the monotonic clock runs at 1 + ppm / 10^6. */
@@ -41,14 +42,15 @@ export class MachineClock {
     this.wallOffset += byMs * MICROS_A_MILLI;
   }
 
+  /** The monotonic clock stands still until every suspension was followed by a `wake`. */
   suspend(): void {
     this.rebase();
-    this.suspended = true;
+    this.suspensions++;
   }
 
   wake(): void {
-    this.since = this.engine.now;
-    this.suspended = false;
+    this.rebase();
+    this.suspensions--;
   }
 
   /** The Clock port of one process. */
