@@ -56,7 +56,7 @@ test("--version prints the package's version", async () => {
 });
 
 test("--help of every command succeeds", async () => {
-  for (const command of ["server", "up", "down", "client", "get", "put", "del", "status", "config", "sim"]) {
+  for (const command of ["server", "up", "down", "client", "get", "put", "del", "status", "config", "sim", "check-history"]) {
     const { code, stdout } = await synod([command, "--help"]);
     assert.equal(code, 0, command);
     assert.match(stdout, /^Usage: synod /);

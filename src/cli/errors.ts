@@ -19,6 +19,8 @@ export const EXIT = {
   unhealthy: 5,
   /** A file or a stream could not be read or written. */
   io: 6,
+  /** A check ended without a verdict, at a limit of its own. */
+  undecided: 7,
   /** The command line or the configuration is wrong. */
   badArguments: 128,
 } as const;

@@ -43,6 +43,12 @@ Examples:
   synod sim --demo partition            two halves that accept different writes, and why Synod does not
 `;
 
+const CHECK_HISTORY_HELP = `
+A line: {"client":1,"start_ns":0,"end_ns":900,"op":"put","key":"k","input":"v","output":null,"outcome":"ok"}
+op is get, put, delete or cas; outcome is ok, fail (never happened) or unknown (end_ns may be null). docs/HISTORIES.md has it all.
+Exit status: 0 linearizable, 1 not linearizable, 3 a line is wrong, 6 the file cannot be read, 7 undecided within the limits.
+`;
+
 /** The whole command line. `done` is told the exit status of the command that ran. */
 export function makeProgram(done: (exitCode: number) => void): Command {
   const program = new Command("synod");
@@ -70,6 +76,7 @@ export function makeProgram(done: (exitCode: number) => void): Command {
   addClusterCommands(program, done);
   addClientCommands(program, done);
   addSimCommand(program, done);
+  addHistoryCommand(program, done);
   // Only here, since commands inherit it when they are added: a word that is no command is ours to explain.
   return program.allowExcessArguments(true);
 }
@@ -179,6 +186,20 @@ function addSimCommand(program: Command, done: (exitCode: number) => void): void
     .addHelpText("after", SIM_HELP)
     .action(async (flags: Flags) => {
       done(await (await import("./commands/sim.js")).runSim(flags));
+    });
+}
+
+function addHistoryCommand(program: Command, done: (exitCode: number) => void): void {
+  program
+    .command("check-history")
+    .description("say whether what clients recorded is linearizable")
+    .argument("<file>", "the history, one operation a line in JSON, or - for stdin")
+    .option("--svg <file>", "where to draw a contradiction (default: the history's name and .svg)")
+    .option("--steps <n>", "steps of the search at one key before it gives up (default 20000000)")
+    .addHelpText("after", CHECK_HISTORY_HELP)
+    .action(async (file: string, flags: Flags) => {
+      const { runCheckHistory } = await import("./commands/check-history.js");
+      done(await runCheckHistory(file, flags));
     });
 }
 
