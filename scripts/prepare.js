@@ -39,5 +39,7 @@ run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "
 // The copy with the planted bugs, which `synod sim --quorum live` runs. One that fits the program no longer is the tests' to report.
 const planting = spawnSync(process.execPath, [join(root, "scripts", "plant.js")], { cwd: root, encoding: "utf8" });
 if (planting.status !== 0) {
-  console.error(`Warning: dist/planted is out of date (${/^Error: (.*)$/m.exec(planting.stderr)?.[1] ?? "node scripts/plant.js says why"}).`);
+  console.error(
+    `Warning: dist/planted is out of date (${/^Error: (.*)$/m.exec(planting.stderr)?.[1] ?? "node scripts/plant.js says why"}).`,
+  );
 }
