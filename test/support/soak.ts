@@ -1,18 +1,27 @@
 /**
  * A cluster under load while servers are killed, stopped and brought back at random, for as long as told; then everything that
  * clients were told is compared with what the store holds. Not part of `npm test`:
- *   node dist/test/support/soak.js [--seconds 120] [--seed 1] [--size 5] [--fail-rate 0]
+ *   node dist/test/support/soak.js [--seconds 120] [--seed 1] [--size 5] [--fail-rate 0] [--history FILE]
+ * With --history, clients that read, write and delete the same few keys take the place of that comparison: what each was told is
+ * written to the file and checked as `synod check-history` does.
  * Exits 1 on the first lie. The seed fixes what the nemesis does, not how the machine schedules it.
  */
 import assert from "node:assert/strict";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { nextU32, type Prng, seedPrng } from "../../src/base/prng.js";
 import { StoreError, type SynodClient } from "../../src/client/index.js";
+import { byKey, checkHistory } from "../../src/sim/linearizability/check.js";
+import { explain } from "../../src/sim/linearizability/explain.js";
+import { formatOperation } from "../../src/sim/linearizability/history-format.js";
 import { type Cluster, withCluster } from "./cluster.js";
+import { Recorders } from "./recorders.js";
 import { pause } from "./wait.js";
 
 const WRITERS = 16;
 const COUNTERS = 8;
+const RECORDERS = 12;
+const RECORDED_KEYS = 6;
 const CALM_MS_MAX = 1500;
 const STOPPED_MS_MAX = 2500;
 
@@ -215,6 +224,34 @@ async function soak(cluster: Cluster, plan: Plan): Promise<void> {
   assert.ok(nemesis.deeds.size > 0, "a soak in which nothing happened shows nothing");
 }
 
+/** The same cruelty, seen by recording clients alone. The history is written before it is judged. */
+async function soakRecorded(cluster: Cluster, plan: Plan, file: string): Promise<void> {
+  const recorders = new Recorders(cluster, { clients: RECORDERS, keys: RECORDED_KEYS, seed: plan.seed });
+  const nemesis = new Nemesis(cluster, plan.seed);
+  await nemesis.rage(plan.seconds);
+  await cluster.awaitCoordinator();
+  await recorders.stop();
+  await cluster.awaitEqual();
+  const { operations } = recorders;
+  const out = openSync(file, "w");
+  for (const operation of operations) {
+    writeSync(out, `${formatOperation(operation)}\n`);
+  }
+  closeSync(out);
+  const count = (outcome: string): number => operations.filter((operation) => operation.outcome === outcome).length;
+  console.log(
+    `${file}: ${operations.length} operations, ${count("unknown")} unknown, ${count("fail")} failed; ` +
+      [...nemesis.deeds].map(([deed, times]) => `${times} x ${deed}`).join(", "),
+  );
+  const result = checkHistory(operations);
+  assert.equal(
+    result.kind,
+    "linearizable",
+    result.kind === "not-linearizable" ? explain(result.contradiction, byKey(operations).get(result.key) ?? []) : JSON.stringify(result),
+  );
+  assert.ok(nemesis.deeds.size > 0 && count("ok") > 0, "a soak in which nothing happened shows nothing");
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -222,6 +259,7 @@ async function main(): Promise<void> {
       seed: { type: "string", default: "1" },
       size: { type: "string", default: "5" },
       "fail-rate": { type: "string", default: "0" },
+      history: { type: "string" },
     },
   });
   const plan = {
@@ -232,7 +270,9 @@ async function main(): Promise<void> {
   };
   console.log(`soak of ${plan.size} servers for ${plan.seconds} s, seed ${plan.seed}, fail_rate ${plan.failRate}`);
   const settings = { snapshot_every_slots: 60, keep_slots: 20, fail_rate: plan.failRate };
-  await withCluster({ size: plan.size, settings }, (cluster) => soak(cluster, plan));
+  await withCluster({ size: plan.size, settings }, (cluster) =>
+    values.history === undefined ? soak(cluster, plan) : soakRecorded(cluster, plan, values.history),
+  );
 }
 
 await main();
