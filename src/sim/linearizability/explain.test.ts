@@ -192,7 +192,11 @@ test("the scale keeps the order of times and shortens only long gaps", () => {
 });
 
 test("seconds and values in words", () => {
-  assert.deepEqual([0, 1_200_000, 1.5, 1234567.891].map(secondsText), ["0.000 s", "1.200 s", "0.0000015 s", "1.234567891 s"]);
+  assert.deepEqual(
+    [0, 1_200_000, 1.5, 1234567.891].map((micros) => secondsText(micros)),
+    ["0.000 s", "1.200 s", "0.0000015 s", "1.234567891 s"],
+  );
+  assert.deepEqual([secondsText(1_234_567.891, 6), secondsText(1_200_000, 6)], ["1.234568 s", "1.200 s"]);
   assert.deepEqual([null, "a b", "absent", "", "c2.4"].map(valueText), ["absent", '"a b"', '"absent"', '""', "c2.4"]);
   assert.equal(valueText("x".repeat(100)).length, 43);
 });

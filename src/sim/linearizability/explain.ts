@@ -7,6 +7,9 @@ import { askedText, secondsText, valueText } from "./words.js";
 /** With more operations than this beside the accused one, a sentence would not be read. */
 const NAMED_MAX = 4;
 
+/** A sentence can do without nanoseconds. */
+const momentText = (micros: number): string => secondsText(micros, 6);
+
 /**
  * `contradiction`: as `checkHistory` gives it. `history`: the operations of the same key, all of them. For example: client 3 read
  * k1=absent from 1.200 s to 1.210 s, although client 2's PUT k1=c2.4 had been acknowledged at 1.100 s, and nobody deleted it.
@@ -54,7 +57,7 @@ function valueMet({ input, output }: Operation): string | null | undefined {
 
 function accusation(operation: Operation): string {
   const { client, key, input, start, end, output } = operation;
-  const when = `from ${secondsText(start)} to ${secondsText(end ?? start)}`;
+  const when = `from ${momentText(start)} to ${momentText(end ?? start)}`;
   if (input.op === "get") {
     return `client ${client} read ${valueText(key)}=${valueText(output?.value ?? null)} ${when}`;
   }
@@ -79,26 +82,26 @@ function originText(value: string, accused: Operation, history: readonly Operati
   if (possible.length === 0) {
     return failed === undefined
       ? "nobody ever wrote that value"
-      : `its only write, client ${failed.client}'s ${askedText(failed.key, failed.input)} of ${secondsText(failed.start)}, had failed and was never applied`;
+      : `its only write, client ${failed.client}'s ${askedText(failed.key, failed.input)} of ${momentText(failed.start)}, had failed and was never applied`;
   }
   const first = Math.min(...possible.map(({ start }) => start));
-  return first > (accused.end ?? accused.start) ? `nobody asked to write that value before ${secondsText(first)}` : undefined;
+  return first > (accused.end ?? accused.start) ? `nobody asked to write that value before ${momentText(first)}` : undefined;
 }
 
 function circumstance(operation: Operation, accused: Operation): string {
   const { client, key, input, output, outcome, start, end } = operation;
   const what = `client ${client}'s ${askedText(key, input)}`;
   if (outcome !== "ok" || end === null) {
-    return `${what} of ${secondsText(start)} was never answered and may have happened at any time after that`;
+    return `${what} of ${momentText(start)} was never answered and may have happened at any time after that`;
   }
-  const when = end < accused.start ? `by ${secondsText(end)}` : `between ${secondsText(start)} and ${secondsText(end)}`;
+  const when = end < accused.start ? `by ${momentText(end)}` : `between ${momentText(start)} and ${momentText(end)}`;
   if (input.op === "get") {
     return `client ${client} had read ${valueText(key)}=${valueText(output?.value ?? null)} ${when}`;
   }
   if (input.op === "put" || output?.deleted === undefined) {
     const isSwap = input.op === "cas" && output?.swapped !== undefined;
     const deed = isSwap ? (output.swapped ? "had swapped" : "had met another value") : "had been acknowledged";
-    return end < accused.start && !isSwap ? `${what} had been acknowledged at ${secondsText(end)}` : `${what} ${deed} ${when}`;
+    return end < accused.start && !isSwap ? `${what} had been acknowledged at ${momentText(end)}` : `${what} ${deed} ${when}`;
   }
   return `${what} had ${output.deleted ? "removed it" : "found nothing"} ${when}`;
 }

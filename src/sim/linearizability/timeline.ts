@@ -17,7 +17,7 @@ const TOP = 92;
 const LANE_HEIGHT = 36;
 const BAR_HEIGHT = 14;
 const BAR_WIDTH_MIN = 4;
-const CHAR_WIDTH = 6.7;
+const CHAR_WIDTH = 7;
 const LABEL_CHARS_MAX = 44;
 const SENTENCE_CHARS = 150;
 const TICKS_APART = 110;
@@ -69,7 +69,7 @@ export function drawTimeline(options: TimelineOptions): string {
 
 const STYLE = `<style>
   .page { fill: #ffffff; } text { fill: #1c2733; font: 13px system-ui, sans-serif; } .title { font-size: 20px; font-weight: 600; }
-  .label { font: 11px ui-monospace, monospace; } .faint { fill: #66727f; font-size: 11px; } .line { stroke: #d5dbe1; } .axis { stroke: #66727f; }
+  .label { font: 11px ui-monospace, monospace; } .faint { fill: #66727f; font-size: 11px; } .told { font-weight: 700; } .line { stroke: #d5dbe1; } .axis { stroke: #66727f; }
   .break { stroke: #66727f; stroke-dasharray: 2 4; }
   .bar { fill: #b9c3cd; } .accused { fill: #d1345b; } .open { fill: none; stroke: #66727f; stroke-dasharray: 4 3; } .accused.open { stroke: #d1345b; }
   .failed { fill: none; stroke: #b9c3cd; }
@@ -167,12 +167,15 @@ function rows(clients: readonly Client[], lanes: number): string[] {
 
 function axis(scale: TimeScale, at: number): string[] {
   const parts = [`<line class="axis" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${at}" y2="${at}"/>`];
+  const [first = 0] = scale.moments;
+  // As many decimals as tell a hundredth of the page apart.
+  const digits = Math.min(9, Math.max(3, Math.ceil(8 - Math.log10(Math.max(1e-3, (scale.moments.at(-1) ?? first) - first)))));
   let lastX = Number.NEGATIVE_INFINITY;
   for (const moment of scale.moments) {
     const x = scale.at(moment);
     if (x - lastX >= TICKS_APART) {
       parts.push(`<line class="axis" x1="${round(x)}" x2="${round(x)}" y1="${at}" y2="${at + 5}"/>`);
-      parts.push(`<text class="faint" text-anchor="middle" x="${round(x)}" y="${at + 20}">${secondsText(moment)}</text>`);
+      parts.push(`<text class="faint" text-anchor="middle" x="${round(x)}" y="${at + 20}">${secondsText(moment, digits)}</text>`);
       lastX = x;
     }
   }
@@ -193,7 +196,7 @@ function drawBar({ operation, isAccused, left, width, label, lane }: Bar): strin
   return [
     `<g><title>${escapeText(full)}</title>`,
     `<rect class="${shape}" x="${round(left)}" y="${top + 18}" width="${round(width)}" height="${BAR_HEIGHT}" rx="3"/>`,
-    `<text class="label" x="${round(labelLeft(left, label))}" y="${top + 14}">${escapeText(label)}</text></g>`,
+    `<text class="label${isAccused ? " told" : ""}" x="${round(labelLeft(left, label))}" y="${top + 14}">${escapeText(label)}</text></g>`,
   ].join("");
 }
 

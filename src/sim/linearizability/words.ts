@@ -8,9 +8,9 @@ const MICROS_PER_SECOND = 1e6;
 const DIGITS_MIN = 3;
 const DIGITS_MAX = 9;
 
-/** A time in seconds, with as many decimals as it has, three at least: `1.200 s`. */
-export function secondsText(micros: number): string {
-  const [whole = "0", decimals = ""] = (micros / MICROS_PER_SECOND).toFixed(DIGITS_MAX).split(".");
+/** A time in seconds, with as many decimals as it has, at least three and at most `digitsMax`: `1.200 s`. */
+export function secondsText(micros: number, digitsMax: number = DIGITS_MAX): string {
+  const [whole = "0", decimals = ""] = (micros / MICROS_PER_SECOND).toFixed(digitsMax).split(".");
   return `${whole}.${decimals.replace(/0+$/, "").padEnd(DIGITS_MIN, "0")} s`;
 }
 
