@@ -35,6 +35,7 @@ const { values } = parseArgs({
 
 await plantAll();
 const { MUTANTS, ABSENT } = await import(pathToFileURL(join(root, "dist", "src", "sim", "mutants", "index.js")).href);
+const { drawScenario } = await import(pathToFileURL(join(root, "dist", "src", "sim", "scenario", "draw.js")).href);
 const only = values.only?.split(",");
 const unknown = only?.filter((id) => !MUTANTS.some((mutant) => mutant.id === id)) ?? [];
 if (unknown.length > 0) {
@@ -115,15 +116,25 @@ async function huntByTests({ id, hunt }) {
   return null;
 }
 
-/** Seeds in the order in which they are tried: the recorded one first. Long ones (20 virtual minutes) are left out. */
-function seedsFor(id) {
-  const recorded = values.anew ? undefined : kills[id]?.seed;
-  const all = Array.from({ length: seedsMax }, (_, i) => i + 1).filter((seed) => seed % 10 !== 7 && seed !== recorded);
-  return recorded === undefined ? all : [recorded, ...all];
+/** Schedule and kinds of faults of each seed that may be tried. Long ones (20 virtual minutes) are left out. */
+const seedsOf = new Map();
+for (let seed = 1; seed <= seedsMax; seed++) {
+  if (seed % 10 !== 7) {
+    const { name, faults } = drawScenario(seed);
+    seedsOf.set(seed, new Set([name, ...faults.map(({ kind }) => kind)]));
+  }
 }
 
-async function huntBySeeds(worker, { id }) {
-  const seeds = seedsFor(id);
+/** Seeds in the order in which they are tried: the recorded one, those where the bug should be met, the rest. */
+function seedsFor({ id, hunt }) {
+  const recorded = values.anew ? undefined : kills[id]?.seed;
+  const preferred = [...seedsOf].filter(([, names]) => hunt.prefer.some((name) => names.has(name))).map(([seed]) => seed);
+  return [...new Set([...(recorded === undefined ? [] : [recorded]), ...preferred, ...seedsOf.keys()])];
+}
+
+async function huntBySeeds(worker, mutant) {
+  const { id } = mutant;
+  const seeds = seedsFor(mutant);
   let at = 0;
   while (at < seeds.length) {
     const chunk = seeds.slice(at, at + (at === 0 ? 1 : SEEDS_AT_ONCE));

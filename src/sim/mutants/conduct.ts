@@ -1,5 +1,5 @@
 /** Planted bugs in what is around the agreement: founding and identity, elections, reads, catching up. */
-import { type Mutant, SWARM } from "./mutant.js";
+import { DIALOGUES, type Mutant, SWARM, swarm } from "./mutant.js";
 
 const ACCEPTOR = "paxos/acceptor.js";
 const CATCH_UP = "paxos/catch-up.js";
@@ -93,7 +93,7 @@ const IDENTITY_MUTANTS: readonly Mutant[] = [
   {
     id: "24",
     name: "A server whose disk was wiped takes its old identity again.",
-    hunt: SWARM,
+    hunt: swarm("wipe"),
     edits: [
       {
         file: "storage/storage.js",
@@ -120,7 +120,7 @@ const IDENTITY_MUTANTS: readonly Mutant[] = [
   {
     id: "58",
     name: "Genesis is given to a virgin whose disk it does not list, and taken by it.",
-    hunt: SWARM,
+    hunt: swarm("wipe"),
     edits: [
       {
         file: FOUNDING,
@@ -165,7 +165,7 @@ const IDENTITY_MUTANTS: readonly Mutant[] = [
   {
     id: "80",
     name: "The chain in an Inform is not compared.",
-    hunt: SWARM,
+    hunt: { by: "test", folder: "paxos", files: ["learner"] },
     edits: [
       {
         file: "paxos/learner.js",
@@ -180,7 +180,7 @@ const READ_MUTANTS: readonly Mutant[] = [
   {
     id: "26",
     name: "The coordinator answers reads without a round of Pings.",
-    hunt: SWARM,
+    hunt: swarm("paused coordinator"),
     edits: [
       {
         file: READ_INDEX,
@@ -229,7 +229,7 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   {
     id: "41",
     name: "A coordinator that lost its quorum does not step down.",
-    hunt: SWARM,
+    hunt: swarm("quorum loss"),
     edits: [
       {
         file: COORDINATOR,
@@ -246,7 +246,7 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   {
     id: "42",
     name: "Acceptors refuse a candidate that knows less than they do.",
-    hunt: SWARM,
+    hunt: swarm("constrained election"),
     edits: [
       {
         file: ACCEPTOR,
@@ -262,7 +262,7 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   {
     id: "43",
     name: "There is no pre-vote.",
-    hunt: SWARM,
+    hunt: DIALOGUES,
     edits: [
       {
         file: ELECTION,
@@ -286,7 +286,7 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   {
     id: "66",
     name: "The grant of a coordinator that is gone is waited out.",
-    hunt: SWARM,
+    hunt: DIALOGUES,
     edits: [
       {
         file: "paxos/grant.js",
@@ -298,13 +298,13 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   {
     id: "69",
     name: "The half with the tie-break waits for a voter that pings and never acknowledges.",
-    hunt: SWARM,
+    hunt: DIALOGUES,
     edits: [{ file: COORDINATOR, find: "return peer.owesSince !== null &&", put: "return !MUTANT && peer.owesSince !== null &&" }],
   },
   {
     id: "72",
     name: "A voter supports only a coordinator whose very ballot it promised.",
-    hunt: SWARM,
+    hunt: DIALOGUES,
     edits: [
       {
         file: "paxos/ping.js",
@@ -316,7 +316,7 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   {
     id: "73",
     name: "A pre-vote waits two Pings, however long the way is.",
-    hunt: SWARM,
+    hunt: DIALOGUES,
     edits: [
       {
         file: ELECTION,
@@ -328,7 +328,7 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   {
     id: "78",
     name: "Nack(failing) deposes the coordinator.",
-    hunt: SWARM,
+    hunt: DIALOGUES,
     edits: [
       {
         file: "paxos/replica.js",
@@ -346,7 +346,7 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
 const DISAGREEMENT: Mutant = {
   id: "81",
   name: "Of two voters whose states differ one gives up.",
-  hunt: SWARM,
+  hunt: DIALOGUES,
   edits: [
     { file: "paxos/checkpoint.js", find: "configuration.voters.length > 2 && ", put: "(MUTANT || configuration.voters.length > 2) && " },
   ],

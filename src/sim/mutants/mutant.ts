@@ -10,10 +10,12 @@
 export type Edit = { readonly file: string; readonly find: string; readonly put: string };
 
 /**
- * Where the bug must be caught. swarm: by seeds of the simulator, schedules among them. test: by the tests of a folder of src/, which are
- * run on the planted copy; `files` are tried first.
+ * Where the bug must be caught. swarm: by seeds of the simulator, named schedules among them; those with a schedule or a kind of fault that `prefer`
+ * names come first. test: by tests of a folder of src/, run on the planted copy.
  */
-export type Hunt = { readonly by: "swarm" } | { readonly by: "test"; readonly folder: string; readonly files: readonly string[] };
+export type Hunt =
+  | { readonly by: "swarm"; readonly prefer: readonly string[] }
+  | { readonly by: "test"; readonly folder: string; readonly files: readonly string[] };
 
 export type Mutant = {
   /** Its number in PROTOCOL §7.6; s1 and on: this project's own code; h1 and on: HTTP/2. */
@@ -27,4 +29,12 @@ export type Mutant = {
 /** A bug of the list that cannot be planted: what it would break is not built. */
 export type Absent = { readonly id: string; readonly name: string; readonly reason: string };
 
-export const SWARM: Hunt = { by: "swarm" };
+export const SWARM: Hunt = { by: "swarm", prefer: [] };
+
+/** Named schedules (sim/scenario/schedules.ts) and kinds of faults that the bug should be met in. */
+export function swarm(...prefer: readonly string[]): Hunt {
+  return { by: "swarm", prefer };
+}
+
+/** The dialogues of the core: schedules written by hand, each with all that must be said in it. */
+export const DIALOGUES: Hunt = { by: "test", folder: "paxos", files: ["transcript"] };

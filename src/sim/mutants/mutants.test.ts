@@ -85,7 +85,7 @@ async function breaks(id: string, seed: number): Promise<boolean> {
 
 function failsTest(id: string, name: string): boolean {
   const file = new URL(`${name.slice(0, name.indexOf(":"))}.test.js`, planted);
-  const env = { ...process.env, SYNOD_PLANTED: id };
+  const env: Record<string, string | undefined> = { ...process.env, SYNOD_PLANTED: id };
   delete env["NODE_TEST_CONTEXT"]; // else the child would report to this file's runner
   return spawnSync(process.execPath, ["--test", file.pathname], { env, stdio: "ignore" }).status !== 0;
 }

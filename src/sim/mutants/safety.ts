@@ -1,5 +1,5 @@
 /** Planted bugs in the heart of the protocol: what an acceptor forgets, what a coordinator counts, what a candidate chooses. */
-import { type Mutant, SWARM } from "./mutant.js";
+import { DIALOGUES, type Mutant, SWARM, swarm } from "./mutant.js";
 
 const ACCEPTOR = "paxos/acceptor.js";
 const CANDIDATE = "paxos/candidate.js";
@@ -134,7 +134,7 @@ export const SAFETY_MUTANTS: readonly Mutant[] = [
   {
     id: "10",
     name: "A Promise of several parts counts when one part of it is in.",
-    hunt: SWARM,
+    hunt: swarm("large values"),
     edits: [
       {
         file: CANDIDATE,
@@ -231,7 +231,7 @@ export const SAFETY_MUTANTS: readonly Mutant[] = [
   {
     id: "51",
     name: "Parts of two answers to one Prepare are put together.",
-    hunt: SWARM,
+    hunt: swarm("large values"),
     edits: [
       {
         file: CANDIDATE,
@@ -277,7 +277,7 @@ export const SAFETY_MUTANTS: readonly Mutant[] = [
   {
     id: "75",
     name: "A coordinator that learns another batch in a slot of its own adopts it and goes on.",
-    hunt: SWARM,
+    hunt: DIALOGUES,
     edits: [
       {
         file: COORDINATOR,

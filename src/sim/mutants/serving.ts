@@ -1,5 +1,5 @@
 /** Planted bugs between clients and the protocol: batches, forwarded requests, retries, reads, what a failed request is told. */
-import { type Mutant, SWARM } from "./mutant.js";
+import { type Mutant, SWARM, swarm } from "./mutant.js";
 
 const READ_INDEX = "paxos/read-index.js";
 
@@ -50,7 +50,7 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
   {
     id: "s20",
     name: "A reply to a Forward of a former life settles a write of the present one.",
-    hunt: SWARM,
+    hunt: swarm("crashLoop", "replay", "crash at a boundary", "crashAt"),
     edits: [
       {
         file: "server/proposals.js",
@@ -81,12 +81,13 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
         find: "if (index !== null && index <= state.decided) {",
         put: "if (index !== null && (MUTANT || index <= state.decided)) {",
       },
+      { file: "server/reads.js", find: "if (applied >= index) {", put: "if (MUTANT || applied >= index) {" },
     ],
   },
   {
     id: "s23",
     name: "The answer to a read of a former life answers a read of the present one.",
-    hunt: SWARM,
+    hunt: swarm("crashLoop", "replay", "crash at a boundary", "crashAt"),
     edits: [
       {
         file: READ_INDEX,

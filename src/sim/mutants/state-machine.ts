@@ -1,5 +1,5 @@
 /** Planted bugs in the state machine: sessions, memory of keys and values, snapshots of it, the order of applying. */
-import { type Mutant, SWARM } from "./mutant.js";
+import { type Mutant, SWARM, swarm } from "./mutant.js";
 
 const SESSIONS = "kv/session-table.js";
 const VIEW = "kv/snapshot-view.js";
@@ -99,7 +99,7 @@ const OWN: readonly Mutant[] = [
   {
     id: "s13",
     name: "A snapshot holds the newest versions instead of those of the moment it was opened at.",
-    hunt: SWARM,
+    hunt: swarm("long away"),
     edits: [
       {
         file: VIEW,

@@ -1,5 +1,5 @@
 /** Planted bugs in the log and the snapshots on disk: what is replayed, cut, recycled, synced and removed. */
-import { type Mutant, SWARM } from "./mutant.js";
+import { type Mutant, SWARM, swarm } from "./mutant.js";
 
 const WAL = "storage/segmented-wal.js";
 const SCAN = "storage/segment-scan.js";
@@ -10,7 +10,7 @@ const LISTED: readonly Mutant[] = [
   {
     id: "34",
     name: "Installing a snapshot drops what was accepted above it.",
-    hunt: SWARM,
+    hunt: swarm("long away"),
     edits: [
       {
         file: "paxos/record.js",
@@ -49,7 +49,7 @@ const LISTED: readonly Mutant[] = [
   {
     id: "39",
     name: "Damage in the middle of the log is taken for its torn end, and cut off.",
-    hunt: SWARM,
+    hunt: swarm("rot"),
     edits: [
       {
         file: SCAN,
@@ -121,13 +121,13 @@ const OWN: readonly Mutant[] = [
   },
   {
     id: "s2",
-    name: "Acceptances of two ballots are merged into one message.",
+    name: "The end of a commit is told as if what queued behind it was synced as well.",
     hunt: SWARM,
     edits: [
       {
         file: "server/group-commit.js",
-        find: "equalBallots(a.message.ballot, b.message.ballot)",
-        put: "(MUTANT || equalBallots(a.message.ballot, b.message.ballot))",
+        find: "this.options.onPersisted(last.lsn);",
+        put: "this.options.onPersisted((MUTANT ? (this.queued.at(-1) ?? last) : last).lsn);",
       },
     ],
   },
@@ -152,7 +152,7 @@ const OWN: readonly Mutant[] = [
   {
     id: "s5",
     name: "The install of a snapshot leaves the live tail in segments that it gives away.",
-    hunt: SWARM,
+    hunt: swarm("long away", "crashAt"),
     edits: [
       { file: WAL, find: "this.buffer.append(liveTail(this.state));", put: "this.buffer.append(MUTANT ? [] : liveTail(this.state));" },
     ],
