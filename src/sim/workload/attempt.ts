@@ -24,11 +24,14 @@ export interface Servers {
   server(index: number): Target | null;
 }
 
-/** How a try ended. `refused`: it has not happened and will not, at this try. `unknown`: nobody can say. `down`: there was nobody to ask. */
+/**
+ * How a try ended. `refused`: it has not happened and will not, at this try. `unknown`: nobody can say; `odd` is what a server said that no
+ * client should ever hear, because it speaks of sessions, which are the server's own. `down`: there was nobody to ask.
+ */
 export type Answer =
   | { readonly kind: "ok"; readonly output: Output }
   | { readonly kind: "refused"; readonly final: boolean }
-  | { readonly kind: "unknown" }
+  | { readonly kind: "unknown"; readonly odd?: KvErrorKind }
   | { readonly kind: "down" };
 
 export type Request = {
@@ -128,7 +131,7 @@ function answerOf(reply: Reply): Answer {
     case "txn":
       return { kind: "ok", output: { swapped: reply.succeeded, revision } };
     case "error":
-      return DEFINITE.includes(reply.error.kind) ? { kind: "refused", final: true } : { kind: "unknown" };
+      return DEFINITE.includes(reply.error.kind) ? { kind: "refused", final: true } : { kind: "unknown", odd: reply.error.kind };
     default:
       return { kind: "unknown" };
   }

@@ -5,6 +5,7 @@
  */
 import { assert } from "../../base/assert.js";
 import { nextChance, nextInt, type Prng } from "../../base/prng.js";
+import type { KvErrorKind } from "../../kv/error.js";
 import type { Workload } from "../scenario/scenario.js";
 import { type Answer, attempt, type Patience, type Request, type Servers } from "./attempt.js";
 import type { Input, Operation, Output } from "./operation.js";
@@ -31,6 +32,8 @@ export type Surroundings = {
   readonly keys: readonly Key[];
   readonly asked: (client: number, server: number, key: string, input: Input) => void;
   readonly answered: (operation: Operation) => void;
+  /** A server told a client, of this operation, what only servers should hear. */
+  readonly odd: (operation: Operation, what: KvErrorKind) => void;
 };
 
 /** An operation under way. */
@@ -144,6 +147,9 @@ export class Client {
     const output = answer.kind === "ok" ? answer.output : null;
     const operation: Operation = { client: this.id, server, key: key.name, input: request.input, start, end, outcome, output };
     this.around.answered(operation);
+    if (answer.kind === "unknown" && answer.odd !== undefined) {
+      this.around.odd(operation, answer.odd);
+    }
     if (open.onEnd !== null) {
       open.onEnd(answer, operation);
     } else if (again > 0) {

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { seedPrng } from "../../base/prng.js";
 import { BatchBuilder } from "../../kv/batch.js";
 import { encodeCommand } from "../../kv/command.js";
+import { kvError } from "../../kv/error.js";
 import { NO_SESSION } from "../../kv/model.js";
 import { Store } from "../../kv/store.js";
 import { StoreError } from "../../server/store-error.js";
@@ -20,7 +21,7 @@ import { Clients, type World } from "./clients.js";
 import type { Input, Operation } from "./operation.js";
 
 /** How a request ends: done; refused unsent; nobody knows, applied or not; no answer at all. */
-type Fate = "done" | "not-applied" | "lost" | "applied-unknown" | "silent";
+type Fate = "stale" | "done" | "not-applied" | "lost" | "applied-unknown" | "silent";
 type Asked = { readonly at: number; readonly client: number; readonly server: number; readonly key: string; readonly input: Input };
 
 const SECOND = 1_000_000;
@@ -74,6 +75,8 @@ class Fake implements World {
           waiter.fail(new StoreError("unavailable", "not-applied", "never sent"));
         } else if (fate === "lost") {
           waiter.fail(new StoreError("unavailable", "unknown", "lost"));
+        } else if (fate === "stale") {
+          waiter.done({ kind: "error", revision: this.store.revision, error: kvError("stale-sequence") });
         } else if (fate !== "silent") {
           this.apply(command, waiter, fate);
         }
@@ -173,6 +176,14 @@ test("a write of unknown outcome is never asked again, only another with its own
     ok(unknown.length > 10, `${unknown.length} unknown`);
     ok(unknown.every(({ end, output }) => end === null && output === null));
   }
+});
+
+test("an answer about sessions is a violation: they are the server's own", async () => {
+  const world = new Fake();
+  world.fate = (number) => (number === 20 ? "stale" : "done");
+  await runFor(world, clientsOf(world, { weights: { get: 0, put: 1, delete: 1, cas: 1 } }), 20);
+  equal(world.failures.length, 1);
+  ok(String(world.failures[0]).includes("acknowledged before"), String(world.failures[0]));
 });
 
 test("servers that are down fail requests at once, and for good when there is no other", async () => {

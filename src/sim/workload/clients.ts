@@ -3,12 +3,13 @@
  * lost. Every operation is told to the observers and kept in the history.
  */
 import { nextChance, nextInt, type Prng, splitPrng } from "../../base/prng.js";
+import { errorText } from "../../kv/error.js";
 import type { Tally } from "../engine/tally.js";
 import { type Observer, Violation } from "../observer.js";
 import type { Workload } from "../scenario/scenario.js";
 import type { Servers } from "./attempt.js";
 import { Client, type Key, type Surroundings } from "./client.js";
-import { History } from "./history.js";
+import { describeOperation, History } from "./history.js";
 import type { Operation } from "./operation.js";
 import { textBytes } from "./texts.js";
 
@@ -54,6 +55,8 @@ export class Clients {
         this.log.add(operation);
         watchers.tell((observer) => observer.answered?.(engine.now, operation));
       },
+      odd: (operation, what) =>
+        watchers.fail(new Violation("20", `a client is told "${errorText(what)}": ${describeOperation(operation)}`)),
     };
     this.clients = Array.from({ length: workload.clients }, (_, id) => new Client(id, this.around, splitPrng(prng)));
     this.visitors = cluster.machines.map((_, index) => new Client(workload.clients + index, this.around, splitPrng(prng)));
