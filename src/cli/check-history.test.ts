@@ -78,6 +78,21 @@ test("what is no history says so, with the line and what to write", () => {
   assert.equal(check(["-", "--steps", "many"], good).status, 128);
 });
 
+test("of a long contradiction the beginning is listed", () => {
+  // As many deletes found something as there may have been writes, and one more.
+  const line = (n: number, fields: object): string => JSON.stringify({ client: n, key: "k", input: null, output: null, ...fields });
+  const writes = Array.from({ length: 25 }, (_, i) =>
+    line(i, { start_ns: i, end_ns: null, op: "put", input: `v${i}`, outcome: "unknown" }),
+  );
+  const deletes = Array.from({ length: 26 }, (_, i) =>
+    line(i, { start_ns: 100 + 2 * i, end_ns: 101 + 2 * i, op: "delete", output: true, outcome: "ok" }),
+  );
+  const { status, stdout } = check(["-"], [...writes, ...deletes].join("\n"));
+  assert.equal(status, 1);
+  assert.match(stdout, /shown by 51 of 51 operations\nclient 25's DELETE k ran .* and removed it, and with the 50 other operations/);
+  assert.match(stdout, /\nand 1 more\n$/);
+});
+
 test("a history beyond the search's limits is undecided: status 7", () => {
   const line = (fields: object): string => JSON.stringify({ client: 1, key: "k", input: null, output: null, outcome: "ok", ...fields });
   // Each value is written by four of very many concurrent writes, then read once: no order explains that, and none is quickly excluded.

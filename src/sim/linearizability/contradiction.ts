@@ -11,8 +11,12 @@ import { DEFAULT_LIMITS, type SearchLimits, searchKey } from "./search.js";
 const WORK_MAX = 20_000_000;
 
 /** `history`: the operations of one key, not linearizable. Returns some of them, in order of start, that are not linearizable either. */
-export function findContradiction(history: readonly Operation[], limits: SearchLimits = DEFAULT_LIMITS): Operation[] {
-  const shrinking = new Shrinking(limits);
+export function findContradiction(
+  history: readonly Operation[],
+  limits: SearchLimits = DEFAULT_LIMITS,
+  workMax: number = WORK_MAX,
+): Operation[] {
+  const shrinking = new Shrinking(limits, workMax);
   const sorted = history.filter(({ outcome }) => outcome !== "fail").sort((a, b) => a.start - b.start);
   return shrinking.byForgetting(shrinking.byTime(sorted)).map((cut) => shrinking.originalOf(cut));
 }
@@ -190,11 +194,13 @@ function append<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
 /** One shrinking: its budget, and which operation a cut one stands for. */
 class Shrinking {
   private readonly limits: SearchLimits;
+  private readonly workMax: number;
   private readonly originals = new Map<Operation, Operation>();
   private work = 0;
 
-  constructor(limits: SearchLimits) {
+  constructor(limits: SearchLimits, workMax: number) {
     this.limits = limits;
+    this.workMax = workMax;
   }
 
   originalOf(operation: Operation): Operation {
@@ -252,11 +258,11 @@ class Shrinking {
   }
 
   private get isSpent(): boolean {
-    return this.work >= WORK_MAX;
+    return this.work >= this.workMax;
   }
 
   private isBad(history: readonly Operation[]): boolean {
-    const stepsMax = Math.min(this.limits.stepsMax, Math.max(0, WORK_MAX - this.work));
+    const stepsMax = Math.min(this.limits.stepsMax, Math.max(0, this.workMax - this.work));
     const { verdict, steps } = searchKey(history, { ...this.limits, stepsMax });
     this.work += steps + history.length;
     return verdict === "not-linearizable";

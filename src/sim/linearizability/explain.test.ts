@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { seedPrng } from "../../base/prng.js";
 import type { Input, Operation, Output } from "../workload/operation.js";
-import { byKey, checkHistory } from "./check.js";
+import { checkHistory } from "./check.js";
 import { explain } from "./explain.js";
 import { formatOperation, type History, HistoryError, HistoryReader, LINE_CHARS_MAX } from "./history-format.js";
 import { makeHistory } from "./testing/random-history.js";
@@ -61,6 +61,14 @@ test("a wrong line is named, with its field and what to write instead", () => {
   }
 });
 
+test("a history has at most so many operations", () => {
+  const reader = new HistoryReader(2);
+  reader.add(JSON.stringify(GOOD));
+  reader.add("");
+  reader.add(JSON.stringify(GOOD));
+  assert.throws(() => reader.add(JSON.stringify(GOOD)), /^HistoryError: line 4: more than 2 operations/);
+});
+
 test("what is written is read back", () => {
   const shape = { clients: 5, operations: 400, keys: 3, values: 0, unknown: 0.2, untold: 0.2, failed: 0.1, spanMax: 30 };
   const history = makeHistory(seedPrng(3), shape);
@@ -98,7 +106,7 @@ test("the committed examples: one good, one that lost a write", () => {
   const result = checkHistory(bad.operations);
   assert.ok(result.kind === "not-linearizable");
   assert.equal(
-    explain(result.contradiction, byKey(bad.operations).get(result.key) ?? []),
+    explain(result.contradiction, bad.operations),
     "client 3 read k1=absent from 1.200 s to 1.210 s, although client 2's PUT k1=c2.4 had been acknowledged at 1.100 s, and nobody deleted it",
   );
 });

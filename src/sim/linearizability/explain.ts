@@ -11,10 +11,11 @@ const NAMED_MAX = 4;
 const momentText = (micros: number): string => secondsText(micros, 6);
 
 /**
- * `contradiction`: as `checkHistory` gives it. `history`: the operations of the same key, all of them. For example: client 3 read
+ * `contradiction`: as `checkHistory` gives it. `everything`: the whole history, or all of that key's. For example: client 3 read
  * k1=absent from 1.200 s to 1.210 s, although client 2's PUT k1=c2.4 had been acknowledged at 1.100 s, and nobody deleted it.
  */
-export function explain(contradiction: readonly Operation[], history: readonly Operation[]): string {
+export function explain(contradiction: readonly Operation[], everything: readonly Operation[]): string {
+  const history = everything.filter(({ key }) => key === contradiction[0]?.key);
   const accused = findAccused(contradiction);
   if (accused === undefined) {
     return "no order of these operations explains every answer";

@@ -78,9 +78,14 @@ function outputField(input: Input, output: Output | null): unknown {
 /** Reads a history line by line. `add` throws `HistoryError`. */
 export class HistoryReader {
   private readonly operations: Operation[] = [];
+  private readonly operationsMax: number;
   private readonly keys = new Map<string, string>();
   private origin: bigint | null = null;
   private lines = 0;
+
+  constructor(operationsMax: number = OPERATIONS_MAX) {
+    this.operationsMax = operationsMax;
+  }
 
   get count(): number {
     return this.operations.length;
@@ -95,10 +100,10 @@ export class HistoryReader {
     if (text.trim() === "") {
       return;
     }
-    if (this.operations.length >= OPERATIONS_MAX) {
+    if (this.operations.length >= this.operationsMax) {
       throw new HistoryError(
         line,
-        `more than ${OPERATIONS_MAX} operations`,
+        `more than ${this.operationsMax} operations`,
         "several files, each with all the operations of some of the keys",
       );
     }

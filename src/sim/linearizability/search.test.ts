@@ -157,6 +157,12 @@ test("a contradiction leaves out what has no part in it", () => {
   assert.deepEqual(findContradiction([...back, ...later]), back);
 });
 
+test("a contradiction that may cost nothing is the whole history", () => {
+  const history = [put(0, 9, "a"), get(1, 2, "a"), get(3, 4, null), get(20, 21, "a")];
+  assert.equal(findContradiction(history).length, 3);
+  assert.deepEqual(findContradiction(history, DEFAULT_LIMITS, 0), history);
+});
+
 const LARGE: HistoryShape = { clients: 20, operations: 10_000, keys: 4, values: 0, unknown: 0.02, untold: 0.05, failed: 0.02, spanMax: 40 };
 
 test("large histories of a register are good, whatever their values", () => {

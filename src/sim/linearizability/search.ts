@@ -1,6 +1,6 @@
 /**
  * Is there an order of one key's operations that explains every answer? The search of Wing and Gong (1993) with Lowe's list and
- * memory of dead states (2017), and four cuts of our own, each of which leaves an order to be found wherever there is one:
+ * memory of dead states (2017), and five cuts of our own, each of which leaves an order to be found wherever there is one:
  *
  * 1. A read that fits the value now is taken now. It is minimal (nothing not yet ordered returned before it started) and changes
  *    nothing, so in any order that completes this state it can be moved to the front.
@@ -11,6 +11,8 @@
  *    Else take any completing order that begins with it: up to the next write nothing there looks at its value, and nothing
  *    minds the value before it; so the order without it completes too.
  * 4. A value that must still be read, and that nobody left can write, is not overwritten.
+ * 5. A state is dead where one with the same value, the same answered operations ordered and fewer unanswered ones used is dead:
+ *    what completes the one completes the other.
  *
  * It must never call a history bad because a limit was reached.
  */
