@@ -55,60 +55,82 @@ export function toHex(bytes: Uint8Array): string {
 const TWO_32 = 0x1_0000_0000;
 const INITIAL_CAPACITY = 256;
 
+/** Small writers get their room from one array after another: a typed array of its own costs more than most messages. */
+const SLAB_BYTES = 8192;
+/** Above this a writer has an array of its own, so that a view that is kept keeps little else alive. */
+const SLAB_PIECE_MAX = SLAB_BYTES / 8;
+
+let slab = new Uint8Array(SLAB_BYTES);
+let slabUsed = 0;
+
+/** Where numbers of eight bytes are taken apart and put together. */
+const scratch = new DataView(new ArrayBuffer(8));
+
 /**
  * Appends little-endian fields to a growing buffer. `finish` hands out a view of the buffer itself: the writer must
- * not be used after it. Lengths and small numbers are LEB128 varints (7 bits a byte, at most 2^53 - 1).
+ * not be used after it, except by `rewind`. Lengths and small numbers are LEB128 varints (7 bits a byte, at most 2^53 - 1).
  */
 export class ByteWriter {
   private buffer: Uint8Array;
-  private view: DataView;
-  private used = 0;
+  /** Ours is what lies between `from` and `end`, and written is what lies before `at`. */
+  private from = 0;
+  private at = 0;
+  private end: number;
 
   constructor(capacity: number = INITIAL_CAPACITY) {
-    this.buffer = new Uint8Array(capacity);
-    this.view = new DataView(this.buffer.buffer);
+    if (capacity > SLAB_PIECE_MAX) {
+      this.buffer = new Uint8Array(capacity);
+      this.end = capacity;
+      return;
+    }
+    if (slabUsed + capacity > SLAB_BYTES) {
+      slab = new Uint8Array(SLAB_BYTES);
+      slabUsed = 0;
+    }
+    this.buffer = slab;
+    this.from = slabUsed;
+    this.at = slabUsed;
+    slabUsed += capacity;
+    this.end = slabUsed;
   }
 
   get length(): number {
-    return this.used;
+    return this.at - this.from;
   }
 
   u8(value: number): this {
     this.reserve(1);
-    this.buffer[this.used++] = value;
+    this.buffer[this.at++] = value;
     return this;
   }
 
   u32(value: number): this {
     this.reserve(4);
-    this.view.setUint32(this.used, value, true);
-    this.used += 4;
+    const { buffer, at } = this;
+    const word = value | 0;
+    buffer[at] = word;
+    buffer[at + 1] = word >>> 8;
+    buffer[at + 2] = word >>> 16;
+    buffer[at + 3] = word >>> 24;
+    this.at = at + 4;
     return this;
   }
 
   /** A safe integer of at most 53 bits in eight bytes. */
   u64(value: number): this {
     assert(Number.isSafeInteger(value) && value >= 0, "u64 takes a non-negative safe integer");
-    this.reserve(8);
-    this.view.setUint32(this.used, value % TWO_32, true);
-    this.view.setUint32(this.used + 4, Math.floor(value / TWO_32), true);
-    this.used += 8;
-    return this;
+    return this.u32(value % TWO_32).u32(Math.floor(value / TWO_32));
   }
 
   f64(value: number): this {
-    this.reserve(8);
-    this.view.setFloat64(this.used, value, true);
-    this.used += 8;
-    return this;
+    scratch.setFloat64(0, value, true);
+    return this.eight();
   }
 
   /** A 64-bit pattern of a client's (lease and member ids exceed 2^53). */
   big64(value: bigint): this {
-    this.reserve(8);
-    this.view.setBigUint64(this.used, BigInt.asUintN(64, value), true);
-    this.used += 8;
-    return this;
+    scratch.setBigUint64(0, BigInt.asUintN(64, value), true);
+    return this.eight();
   }
 
   varint(value: number): this {
@@ -116,10 +138,10 @@ export class ByteWriter {
     this.reserve(8);
     let rest = value;
     while (rest >= 0x80) {
-      this.buffer[this.used++] = (rest % 0x80) | 0x80;
+      this.buffer[this.at++] = (rest % 0x80) | 0x80;
       rest = rest < TWO_32 ? rest >>> 7 : Math.floor(rest / 0x80);
     }
-    this.buffer[this.used++] = rest;
+    this.buffer[this.at++] = rest;
     return this;
   }
 
@@ -130,8 +152,8 @@ export class ByteWriter {
   /** Bytes without a length: the reader must know it. */
   raw(bytes: Uint8Array): this {
     this.reserve(bytes.length);
-    this.buffer.set(bytes, this.used);
-    this.used += bytes.length;
+    this.buffer.set(bytes, this.at);
+    this.at += bytes.length;
     return this;
   }
 
@@ -147,36 +169,48 @@ export class ByteWriter {
 
   /** What was written, without a copy. */
   finish(): Uint8Array {
-    return this.buffer.subarray(0, this.used);
+    if (this.buffer === slab && this.end === slabUsed) {
+      slabUsed = this.at; // what was not needed is the next writer's
+      this.end = this.at;
+    }
+    return this.buffer.subarray(this.from, this.at);
   }
 
   /** Begins again in the same buffer: what `finish` handed out is overwritten from now on. */
   rewind(): this {
-    this.used = 0;
+    this.at = this.from;
     return this;
   }
 
+  private eight(): this {
+    return this.u32(scratch.getUint32(0, true)).u32(scratch.getUint32(4, true));
+  }
+
   private reserve(count: number): void {
-    const needed = this.used + count;
-    if (needed <= this.buffer.length) {
-      return;
+    const needed = this.at + count;
+    if (needed > this.end) {
+      this.grow(this.length + count);
     }
-    const larger = new Uint8Array(Math.max(needed, this.buffer.length * 2));
-    larger.set(this.buffer.subarray(0, this.used));
+  }
+
+  private grow(needed: number): void {
+    const { length } = this;
+    const larger = new Uint8Array(Math.max(needed, (this.end - this.from) * 2));
+    larger.set(this.buffer.subarray(this.from, this.at));
     this.buffer = larger;
-    this.view = new DataView(larger.buffer);
+    this.from = 0;
+    this.at = length;
+    this.end = larger.length;
   }
 }
 
 /** Reads what `ByteWriter` wrote. `bytes` and `raw` return views into the input, not copies. Throws `MalformedBytes`. */
 export class ByteReader {
   private readonly input: Uint8Array;
-  private readonly view: DataView;
   private at = 0;
 
   constructor(input: Uint8Array) {
     this.input = input;
-    this.view = new DataView(input.buffer, input.byteOffset, input.byteLength);
   }
 
   get remaining(): number {
@@ -188,16 +222,17 @@ export class ByteReader {
   }
 
   u8(): number {
-    return this.view.getUint8(this.take(1));
+    return this.input[this.take(1)] as number;
   }
 
   u32(): number {
-    return this.view.getUint32(this.take(4), true);
+    return this.word() >>> 0;
   }
 
   u64(): number {
-    const from = this.take(8);
-    const value = this.view.getUint32(from + 4, true) * TWO_32 + this.view.getUint32(from, true);
+    const from = this.at;
+    const low = this.u32();
+    const value = this.u32() * TWO_32 + low;
     if (!Number.isSafeInteger(value)) {
       throw new MalformedBytes(`number above 2^53 at byte ${from}`);
     }
@@ -205,11 +240,11 @@ export class ByteReader {
   }
 
   f64(): number {
-    return this.view.getFloat64(this.take(8), true);
+    return this.eight().getFloat64(0, true);
   }
 
   big64(): bigint {
-    return this.view.getBigUint64(this.take(8), true);
+    return this.eight().getBigUint64(0, true);
   }
 
   varint(): number {
@@ -259,6 +294,19 @@ export class ByteReader {
     if (this.remaining !== 0) {
       throw new MalformedBytes(`${this.remaining} bytes too many`);
     }
+  }
+
+  /** Four bytes as a signed number. */
+  private word(): number {
+    const { input } = this;
+    const at = this.take(4);
+    return (input[at] as number) | ((input[at + 1] as number) << 8) | ((input[at + 2] as number) << 16) | ((input[at + 3] as number) << 24);
+  }
+
+  private eight(): DataView {
+    scratch.setInt32(0, this.word(), true);
+    scratch.setInt32(4, this.word(), true);
+    return scratch;
   }
 
   private take(count: number): number {

@@ -17,7 +17,39 @@ export function hash64(text: string): Hash64 {
   return text as Hash64;
 }
 
-const hexOf = (word: number): string => (word >>> 0).toString(16).padStart(8, "0");
+const ZERO = 0x30;
+const NINE = 0x39;
+const A = 0x61;
+/** The two digits of each byte. */
+const DIGITS: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
+function hexOf(word: number): string {
+  const first = (DIGITS[word >>> 24] as string) + (DIGITS[(word >>> 16) & 0xff] as string);
+  return first + (DIGITS[(word >>> 8) & 0xff] as string) + (DIGITS[word & 0xff] as string);
+}
+
+/** A hash from its two halves, 32 bits each. */
+export function hashOfWords(high: number, low: number): Hash64 {
+  return (hexOf(high) + hexOf(low)) as Hash64;
+}
+
+/** The halves of a hash, as 32-bit numbers whose sign means nothing. */
+export function highWord(hash: Hash64): number {
+  return wordAt(hash, 0);
+}
+
+export function lowWord(hash: Hash64): number {
+  return wordAt(hash, 8);
+}
+
+function wordAt(hash: Hash64, from: number): number {
+  let word = 0;
+  for (let at = from; at < from + 8; at++) {
+    const code = hash.charCodeAt(at);
+    word = (word << 4) | (code <= NINE ? code - ZERO : code - A + 10);
+  }
+  return word;
+}
 
 function finalMix(word: number): number {
   let h = word;
@@ -59,7 +91,7 @@ export function hashWords(bytes: Uint8Array, seed: number): readonly [number, nu
 /** The hash of `bytes`; `seed` separates uses (0 unless given). */
 export function hashBytes(bytes: Uint8Array, seed = 0): Hash64 {
   const [high, low] = hashWords(bytes, seed);
-  return (hexOf(high) + hexOf(low)) as Hash64;
+  return hashOfWords(high, low);
 }
 
 const chainInput = new Uint8Array(16);
@@ -67,9 +99,9 @@ const chainView = new DataView(chainInput.buffer);
 
 /** The hash of `left` followed by `right`: how a chain of hashes grows. */
 export function chainHash(left: Hash64, right: Hash64): Hash64 {
-  chainView.setUint32(0, Number.parseInt(left.slice(0, 8), 16));
-  chainView.setUint32(4, Number.parseInt(left.slice(8), 16));
-  chainView.setUint32(8, Number.parseInt(right.slice(0, 8), 16));
-  chainView.setUint32(12, Number.parseInt(right.slice(8), 16));
+  chainView.setInt32(0, highWord(left));
+  chainView.setInt32(4, lowWord(left));
+  chainView.setInt32(8, highWord(right));
+  chainView.setInt32(12, lowWord(right));
   return hashBytes(chainInput, 1);
 }

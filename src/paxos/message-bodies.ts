@@ -6,7 +6,7 @@ import { assert } from "../base/assert.js";
 import { type ByteReader, type ByteWriter, MalformedBytes } from "../base/bytes.js";
 import { BATCH_PAYLOAD_MAX } from "./batch.js";
 import { MEMBERS_MAX } from "./configuration.js";
-import { replicaId, type Slot } from "./ids.js";
+import { type ReplicaId, replicaId, type Slot } from "./ids.js";
 import type { Accepted, CatchUpReply, ForwardReply, Hello, Nack, NackReason, Ping, Pong, PromiseEntry, PromiseReply } from "./message.js";
 import {
   ADDRESS_BYTES_MAX,
@@ -130,7 +130,11 @@ function writeHears(writer: ByteWriter, hears: Ping["hears"]): void {
 }
 
 function readHears(reader: ByteReader): Ping["hears"] {
-  return Array.from({ length: readCount(reader, MEMBERS_MAX, "replicas heard") }, () => replicaId(reader.varint()));
+  const hears: ReplicaId[] = [];
+  for (let left = readCount(reader, MEMBERS_MAX, "replicas heard"); left > 0; left--) {
+    hears.push(replicaId(reader.varint()));
+  }
+  return hears;
 }
 
 export function writePromise(writer: ByteWriter, promise: PromiseReply): void {

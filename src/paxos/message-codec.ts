@@ -121,8 +121,12 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
 
 /** The protocol version a Hello names, whatever else it holds; null where `bytes` are no Hello. Throws MalformedBytes when cut short. */
 export function peekHelloVersion(bytes: Uint8Array): number | null {
+  if (bytes.length > 0 && bytes[0] !== MESSAGE_KIND.hello) {
+    return null;
+  }
   const reader = new ByteReader(bytes);
-  return reader.u8() === MESSAGE_KIND.hello ? reader.varint() : null;
+  reader.u8();
+  return reader.varint();
 }
 
 /** What the payloads of `message` need, so that the hot ones are written into a buffer that never grows. */

@@ -4,7 +4,7 @@
  */
 import { assert } from "../base/assert.js";
 import { type ByteReader, type ByteWriter, MalformedBytes } from "../base/bytes.js";
-import { type Hash64, hash64 } from "../base/hash64.js";
+import { type Hash64, hashOfWords, highWord, lowWord } from "../base/hash64.js";
 import type { Ballot } from "./ballot.js";
 import { BATCH_KIND, type Batch, decodeBatch } from "./batch.js";
 import { readConfiguration, writeConfiguration } from "./configuration.js";
@@ -55,12 +55,12 @@ export function readSlot(reader: ByteReader): Slot {
 }
 
 export function writeHash(writer: ByteWriter, hash: Hash64): void {
-  writer.u32(Number.parseInt(hash.slice(0, 8), 16)).u32(Number.parseInt(hash.slice(8), 16));
+  writer.u32(highWord(hash)).u32(lowWord(hash));
 }
 
 export function readHash(reader: ByteReader): Hash64 {
-  const high = reader.u32().toString(16).padStart(8, "0");
-  return hash64(high + reader.u32().toString(16).padStart(8, "0"));
+  const high = reader.u32();
+  return hashOfWords(high, reader.u32());
 }
 
 export function writeInform(writer: ByteWriter, inform: InformPart): void {
