@@ -36,6 +36,8 @@ export type ViewSource = {
 /** A chunk that is ready, or undefined where the budget was used up. */
 type Chunks = Generator<Uint8Array | undefined, undefined, undefined>;
 
+/** The buffer of the first chunk grows from this: most chunks are full, but a small state is one small chunk. */
+const FIRST_CHUNK_CAPACITY = 4096;
 const ORDINAL_BITS = 12;
 const ORDINAL_MASK = (1 << ORDINAL_BITS) - 1;
 
@@ -67,7 +69,7 @@ export class SnapshotView implements ReadView {
   private readonly budget: Budget = { left: 0 };
   private readonly chunks: Chunks;
   private readonly ordinals = new Ordinals();
-  private writer = new ByteWriter(SNAPSHOT_CHUNK_BYTES);
+  private writer = new ByteWriter(FIRST_CHUNK_CAPACITY);
   private finished = false;
   private closed = false;
 
