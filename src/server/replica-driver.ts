@@ -64,7 +64,7 @@ export class ReplicaDriver {
     return this.commits.busy;
   }
 
-  /** Steps the replica with `event`, or queues it where a step is under way, and runs the effects. */
+  /** Steps the replica with `event`, which is the driver's from now on, or queues it where a step is under way, and runs the effects. */
   deliver(event: TimelessEvent): void {
     this.pending.push(event);
     if (this.stepping) {
@@ -128,7 +128,7 @@ export class ReplicaDriver {
 
   private runStep(timeless: TimelessEvent): void {
     const { options } = this;
-    const event = { ...timeless, now: options.clock.nowMicros() } as Event;
+    const event = stamped(timeless, options.clock.nowMicros());
     const effects = options.step(event);
     options.ring.add(event, effects);
     options.trace?.step(event, effects);
@@ -168,6 +168,12 @@ export class ReplicaDriver {
     });
     this.wake = { at, timer };
   }
+}
+
+/** The event with its time, put into the object that was delivered: a copy of each would cost more than most steps. */
+function stamped(event: TimelessEvent & { now?: Micros }, now: Micros): Event {
+  event.now = now;
+  return event as Event;
 }
 
 /** Ticks, Pings and Pongs, which are all that an idle cluster does: alone they leave nothing to be done at the end of the turn. */

@@ -67,16 +67,23 @@ export class CommitBuffer {
   /** The bytes to write, padded to whole blocks: a view of the buffer, good until the next start. */
   finish(place: BatchPlace): Uint8Array {
     const { summary } = this;
+    const { salt, generation, lsn, previousEnd, promised, hardMs, oldestLive, continued } = place;
     const content = this.writer.length;
     this.writer.raw(ZERO_BLOCK.subarray(0, alignUp(content) - content));
     const bytes = this.writer.finish();
     encodeBatchHeader(bytes, {
-      ...place,
+      salt,
+      generation,
+      lsn,
+      previousEnd,
+      hardMs,
+      oldestLive,
+      continued,
       bodyBytes: content - BATCH_HEADER_BYTES,
       bodyCrc: crc32c(bytes, BATCH_HEADER_BYTES, content),
       records: this.records,
       holdsState: summary.holdsState,
-      promised: compareBallots(summary.promised, place.promised) > 0 ? summary.promised : place.promised,
+      promised: compareBallots(summary.promised, promised) > 0 ? summary.promised : promised,
       first: summary.first,
       last: summary.last,
     });
