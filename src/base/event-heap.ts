@@ -1,6 +1,25 @@
 /** The queue of a simulation: things to do, in order of time, and of insertion where times are equal. It knows no clock. */
 
-type Item = { readonly at: number; readonly order: number; readonly run: () => void };
+const NOTHING = (): void => {};
+
+/** Something that is due at a time. */
+class Item {
+  readonly at: number;
+  readonly order: number;
+  /** What to do when its time has come. */
+  run: () => void;
+
+  constructor(at: number, order: number, run: () => void) {
+    this.at = at;
+    this.order = order;
+    this.run = run;
+  }
+
+  /** It stays in the queue, and does nothing. */
+  cancel(): void {
+    this.run = NOTHING;
+  }
+}
 
 function isBefore(a: Item, b: Item): boolean {
   return a.at < b.at || (a.at === b.at && a.order < b.order);
@@ -15,8 +34,8 @@ export class EventHeap {
     return this.items.length;
   }
 
-  push(at: number, run: () => void): void {
-    const item: Item = { at, order: this.order++, run };
+  push(at: number, run: () => void): { cancel(): void } {
+    const item = new Item(at, this.order++, run);
     const { items } = this;
     let hole = items.length;
     items.push(item);
@@ -30,6 +49,7 @@ export class EventHeap {
       hole = parent;
     }
     items[hole] = item;
+    return item;
   }
 
   /** The earliest item; undefined when there is none. */

@@ -46,7 +46,10 @@ export class Cluster {
       speeds,
       tally,
       suspectMs: scenario.settings.suspectMs,
-      onLost: (from, to, message) => watchers.tell((observer) => observer.lost?.(engine.now, from, to, message)),
+      // Nobody listens in most runs, and a message would be read anew for each that is lost.
+      ...(watchers.watchLosses && {
+        onLost: (from, to, message) => watchers.tell((observer) => observer.lost?.(engine.now, from, to, message)),
+      }),
     });
     this.machines = addresses.map(
       (own, index) =>

@@ -160,7 +160,7 @@ export class Machine {
   }
 
   private async serve(host: Host, storage: Storage, store: KvStore): Promise<void> {
-    const { config, engine, network, watchers, address, index } = this.options;
+    const { config, network, watchers, address, index } = this.options;
     const port = network.portOf(host, address);
     const server = new Server({
       config,
@@ -172,7 +172,7 @@ export class Machine {
         stop: () => port.stop(),
         send: (to, header, message) => {
           if (host.alive) {
-            watchers.tell((observer) => observer.sent?.(engine.now, index, to, header, message));
+            watchers.sent(index, to, header, message);
             port.send(to, header, message);
           }
         },
@@ -183,14 +183,14 @@ export class Machine {
           diskBytes: () => storage.wal.diskBytes(),
           commit: (records, done) =>
             storage.wal.commit(records, () => {
-              watchers.tell((observer) => observer.synced?.(engine.now, index, records));
+              watchers.synced(index, records);
               done();
             }),
         },
       },
       log: this.sink,
       trace: {
-        step: (event, effects) => watchers.tell((observer) => observer.stepped?.(engine.now, index, event, effects)),
+        step: (event, effects) => watchers.stepped(index, event, effects),
       },
       durable: storage.durable,
       store,

@@ -35,13 +35,7 @@ export class Engine {
 
   /** Runs `work` at true time `at`, or now where that is past; after what was scheduled for the same time before. */
   schedule(at: number, work: () => void): Scheduled {
-    let due: (() => void) | null = work;
-    this.heap.push(Math.max(this.micros, Math.ceil(at)), () => due?.());
-    return {
-      cancel: () => {
-        due = null;
-      },
-    };
+    return this.heap.push(Math.max(this.micros, Math.ceil(at)), work);
   }
 
   after(micros: number, work: () => void): Scheduled {
@@ -83,8 +77,12 @@ export class Engine {
         this.stirred = false;
         await this.drain();
       }
-      for (const work of this.turnEnds.splice(0)) {
-        work();
+      const { turnEnds } = this;
+      if (turnEnds.length > 0) {
+        this.turnEnds = [];
+        for (const work of turnEnds) {
+          work();
+        }
       }
     }
   }
