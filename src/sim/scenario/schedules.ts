@@ -9,7 +9,7 @@ import type { Fault } from "./faults.js";
 import { pick, range, shuffled } from "./random.js";
 import type { Scenario } from "./scenario.js";
 
-type Plan = Partial<Pick<Scenario, "servers" | "durationMs" | "faults" | "held" | "core" | "left" | "settings" | "workload">>;
+type Plan = Partial<Pick<Scenario, "servers" | "durationMs" | "faults" | "held" | "core" | "left" | "settings" | "speeds" | "workload">>;
 type Schedule = (base: Scenario, prng: Prng) => Plan;
 
 /** Until a cluster has founded itself and elected; a schedule's first fault comes after it. Milliseconds. */
@@ -174,6 +174,34 @@ const SCHEDULES: Readonly<Record<string, Schedule>> = {
     faults: inTurn(30, 500, (at, i) => ({ kind: "handover", at: at + nextInt(prng, 0, 200), forMs: 0, heir: i % base.servers })),
     ...whole(base.servers),
   }),
+  /** One server starts again and again, and what was said to its former lives reaches the present one, while it answers many. */
+  "answers to a former life": (base, prng) => {
+    const server = nextInt(prng, 0, 3);
+    const links = { from: range(3), to: range(3) };
+    return {
+      servers: 3,
+      durationMs: 15_000,
+      settings: { ...base.settings, pingMs: 50, grantMs: 200, suspectMs: 200, failRate: 0 },
+      // Slow links: a question is open for long, and an old answer finds it.
+      speeds: { linkMin: 5000, linkMax: pick(prng, [10_000, 20_000]), diskMin: 200, diskMax: 1000 },
+      workload: {
+        ...base.workload,
+        clients: 12,
+        pauseMs: 60,
+        keys: 4,
+        valueBytes: 20,
+        timeoutMs: 1000,
+        weights: { get: 4, put: 5, delete: 1, cas: 1 },
+        loyalty: 1,
+        abandon: 0,
+      },
+      faults: [
+        { kind: "replay", at: 1000, forMs: 14_000, links, chance: 0.7, byMs: 1200 },
+        ...inTurn(18, 600, (at, i) => ({ kind: "kill", at, forMs: 20 + (i % 3) * 50, server })),
+      ],
+      ...whole(3),
+    };
+  },
 };
 
 export const SCHEDULE_NAMES: readonly string[] = Object.keys(SCHEDULES);
