@@ -53,7 +53,7 @@ export async function heal(patient: Patient, prng: Prng): Promise<boolean> {
     return false;
   }
   const { grantMs } = scenario.settings;
-  const boundMs = ELECTION_WAITS * (grantMs + SPREAD_MS) + SLACK_MS;
+  const boundMs = ELECTION_WAITS * (grantMs + SPREAD_MS) + SLACK_MS + backlogMs(patient);
   const began = engine.now;
   const look = new Look(patient);
   look.start();
@@ -69,6 +69,13 @@ export async function heal(patient: Patient, prng: Prng): Promise<boolean> {
     );
   }
   return look.isWell;
+}
+
+/** Writes that nobody waits for any more are decided all the same, before the new ones: how long that takes at most. */
+function backlogMs({ scenario, clients }: Patient): number {
+  const { settings, speeds } = scenario;
+  const roundMs = (2 * (speeds.linkMax + speeds.diskMax)) / MICROS_A_MILLI;
+  return Math.ceil((clients.unknownWrites * roundMs) / (settings.windowSlots * settings.batchMaxCommands));
 }
 
 /**

@@ -72,6 +72,11 @@ export class Clients {
     return this.around.keys.map(({ name }) => name);
   }
 
+  /** Writes that may still be on their way to be decided. */
+  get unknownWrites(): number {
+    return this.history.filter(({ input, outcome }) => outcome === "unknown" && input.op !== "get").length;
+  }
+
   start(): void {
     for (const client of this.clients) {
       client.start();
