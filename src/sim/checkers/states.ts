@@ -8,7 +8,7 @@ import type { Effect, Event } from "../../paxos/effect.js";
 import type { Engine } from "../engine/engine.js";
 import { type Observer, Violation } from "../observer.js";
 import { seconds } from "../workload/history.js";
-import { compareTotals } from "./durability.js";
+import { comparePairs, compareTotals } from "./durability.js";
 import type { Model } from "./model.js";
 
 /** What is looked at. */
@@ -54,6 +54,7 @@ export class StateChecker implements Observer {
         this.see(engine.now, index, store.appliedSlot, store.stateHash());
         if (store.appliedSlot === this.model.slot) {
           compareTotals(this.model, index, store);
+          comparePairs(this.model, index, store);
         }
       }
     }
