@@ -200,7 +200,7 @@ export class Machine {
     });
     this.fail = (failing, failure) => failing === host && server.fatal(failure);
     this.running = server;
-    this.options.onServer(server, { durable: storage.durable, whole: !this.disk.damaged });
+    this.options.onServer(server, { durable: storage.durable, whole: !this.disk.forgetful });
     await server.start();
   }
 

@@ -71,6 +71,7 @@ export class SimDisk {
   private atDeath: { readonly wipe: boolean; readonly restore: DiskCopy | null } = { wipe: false, restore: null };
   private readonly backups = new Map<number, DiskCopy>();
   private isDamaged = false;
+  private mayLose = false;
   private logDamaged = false;
   private refusedLife = false;
 
@@ -83,6 +84,11 @@ export class SimDisk {
   /** Whether a fault took effect after which this disk may be another one, or be refused: it was wiped or restored, or something on it was damaged. It stays so. */
   get damaged(): boolean {
     return this.isDamaged;
+  }
+
+  /** Whether recovery may rightly return less than was synced. Rot in the log is no reason: it is found, or it did not hit what is needed. */
+  get forgetful(): boolean {
+    return this.mayLose;
   }
 
   /** Whether the present process, or the last until the next begins, may rightly blame the disk: it was refused space or a sync, or the disk is damaged. */
@@ -154,6 +160,7 @@ export class SimDisk {
       directory.replace(new Map());
     }
     this.isDamaged = true;
+    this.mayLose = true;
     this.logDamaged = false;
     this.options.tally.add("disk wiped");
   }
@@ -171,6 +178,7 @@ export class SimDisk {
       directory.replace(new Map([...(copy.get(path) ?? [])].map(([name, content]) => [name, Inode.of(content)])));
     }
     this.isDamaged = true;
+    this.mayLose = true;
     this.logDamaged = false;
     this.options.tally.add("disk restored");
   }
@@ -311,6 +319,7 @@ export class SimDisk {
     if (hit !== "nothing") {
       this.faults.spend("misdirect");
       this.isDamaged = true;
+      this.mayLose = true;
       this.logDamaged ||= hit === "log";
       this.options.tally.add("disk misdirect");
     }
@@ -379,6 +388,7 @@ export class SimDisk {
       }
       if (rot(this.fate, names, what, flips)) {
         this.isDamaged = true;
+        this.mayLose ||= what === "snapshot";
         this.logDamaged ||= what === "log";
         this.options.tally.add("disk rot");
       }

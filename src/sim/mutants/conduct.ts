@@ -180,7 +180,7 @@ const READ_MUTANTS: readonly Mutant[] = [
   {
     id: "26",
     name: "The coordinator answers reads without a round of Pings.",
-    hunt: swarm("paused coordinator"),
+    hunt: swarm("refuse"),
     edits: [
       {
         file: READ_INDEX,
@@ -245,17 +245,27 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   },
   {
     id: "42",
-    name: "Acceptors refuse a candidate that knows less than they do.",
-    hunt: swarm("constrained election"),
+    name: "Acceptors refuse a candidate whose log is shorter than theirs, in slots that are accepted and not decided.",
+    hunt: swarm("constrained election", "quorum loss"),
     edits: [
       {
         file: ACCEPTOR,
         find: "const grant = currentGrant(state);",
-        put: `if (MUTANT && prepare.from <= state.decided) {
+        put: `if (MUTANT && prepare.from <= Math.max(state.decided, ...state.durable.accepted.keys())) {
         nack(state, out, peer, { ballot, reason: "granted", slot: prepare.from });
         return;
     }
     const grant = currentGrant(state);`,
+      },
+      {
+        file: ELECTION,
+        find: "from: slotAfter(state.decided)",
+        put: "from: slotAfter(MUTANT ? Math.max(state.decided, ...state.durable.accepted.keys()) : state.decided)",
+      },
+      {
+        file: "paxos/resend.js",
+        find: "from: slotAfter(state.decided)",
+        put: "from: slotAfter(MUTANT ? Math.max(state.decided, ...state.durable.accepted.keys()) : state.decided)",
       },
     ],
   },
@@ -274,7 +284,7 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   {
     id: "65",
     name: "A Prepare gives its sender a grant.",
-    hunt: SWARM,
+    hunt: DIALOGUES,
     edits: [
       {
         file: ACCEPTOR,

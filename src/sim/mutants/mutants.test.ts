@@ -20,6 +20,8 @@ const SAMPLE = 10;
 const DAY_MS = 86_400_000;
 /** A sampled seed takes no more virtual time than this: the sample must not keep a developer waiting. */
 const SAMPLED_MS_MAX = 30_000;
+/** A change of the program moves what a seed does: so many others are tried before a bug counts as not caught any more. */
+const OTHER_SEEDS = 25;
 
 const root = new URL("../../../../", import.meta.url);
 const planted = new URL("dist/planted/src/", root);
@@ -46,6 +48,11 @@ test("every planted bug is known to be caught", () => {
   assert.deepEqual(unknown, [], "npm run mutants hunts them");
 });
 
+test("docs/MUTANTS.md says what is recorded", async () => {
+  const page = (await import(new URL("scripts/mutants-page.js", root).href)) as { readonly mutantsPage: (facts: unknown) => string };
+  assert.equal(readFileSync(new URL("docs/MUTANTS.md", root), "utf8"), page.mutantsPage({ mutants: MUTANTS, absent: ABSENT, kills }));
+});
+
 test("with no bug switched on the planted copy does what the program does", async () => {
   const copy = (await import(new URL("sim/run.js", planted).href)) as { readonly runScenario: typeof runScenario };
   for (const seed of [1, 2]) {
@@ -64,10 +71,19 @@ test("ten of them, chosen by date, are caught again", async (context) => {
   context.diagnostic(`day ${day}: ${sample.join(", ")}; the same again with SYNOD_DAY=${day}`);
   for (const id of sample) {
     const kill = kills[id] ?? {};
-    const caught = kill.seed === undefined ? failsTest(id, kill.test ?? "") : await breaks(id, kill.seed);
-    assert.ok(caught, `bug ${id} is caught by ${kill.test ?? `seed ${kill.seed}`}`);
+    const caught = kill.seed === undefined ? failsTest(id, kill.test ?? "") : await breaksAny(id, kill.seed);
+    assert.ok(caught, `bug ${id} was caught by ${kill.test ?? `seed ${kill.seed}`}: npm run mutants -- --only ${id}`);
   }
 });
+
+async function breaksAny(id: string, recorded: number): Promise<boolean> {
+  for (const seed of [recorded, ...Array.from({ length: OTHER_SEEDS }, (_, i) => i + 1).filter((other) => other % 10 !== 7)]) {
+    if (await breaks(id, seed)) {
+      return true;
+    }
+  }
+  return false;
+}
 
 async function breaks(id: string, seed: number): Promise<boolean> {
   const load = (path: string): Promise<unknown> => import(new URL(path, planted).href);

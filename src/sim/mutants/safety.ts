@@ -162,7 +162,7 @@ export const SAFETY_MUTANTS: readonly Mutant[] = [
   {
     id: "12",
     name: "Accepted of an older ballot counts for the present one.",
-    hunt: SWARM,
+    hunt: DIALOGUES,
     edits: [
       {
         file: COORDINATOR,
@@ -249,7 +249,7 @@ export const SAFETY_MUTANTS: readonly Mutant[] = [
   {
     id: "55",
     name: "A Promise leaves out what was learned above the decided slot.",
-    hunt: SWARM,
+    hunt: swarm("power loss of all"),
     edits: [
       {
         file: ACCEPTOR,

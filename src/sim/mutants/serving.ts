@@ -50,7 +50,7 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
   {
     id: "s20",
     name: "A reply to a Forward of a former life settles a write of the present one.",
-    hunt: swarm("crashLoop", "replay", "crash at a boundary", "crashAt"),
+    hunt: swarm("answers to a former life"),
     edits: [
       {
         file: "server/proposals.js",
@@ -87,7 +87,7 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
   {
     id: "s23",
     name: "The answer to a read of a former life answers a read of the present one.",
-    hunt: swarm("crashLoop", "replay", "crash at a boundary", "crashAt"),
+    hunt: swarm("answers to a former life"),
     edits: [
       {
         file: READ_INDEX,
