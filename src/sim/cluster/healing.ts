@@ -7,6 +7,8 @@ import type { Hash64 } from "../../base/hash64.js";
 import { nextChance, type Prng } from "../../base/prng.js";
 import { isFounded } from "../../paxos/election.js";
 import type { Address } from "../../paxos/ids.js";
+import { hasIdentity } from "../../paxos/membership.js";
+import type { ReplicaState } from "../../paxos/replica.js";
 import { Violation } from "../observer.js";
 import type { Scenario } from "../scenario/scenario.js";
 import type { Clients } from "../workload/clients.js";
@@ -71,6 +73,10 @@ export async function heal(patient: Patient, prng: Prng): Promise<boolean> {
   return look.isWell;
 }
 
+function knowsFounded(state: Readonly<ReplicaState>): boolean {
+  return hasIdentity(state) && isFounded(state);
+}
+
 /** Writes that nobody waits for any more are decided all the same, before the new ones: how long that takes at most. */
 function backlogMs({ scenario, clients }: Patient): number {
   const { settings, speeds } = scenario;
@@ -87,7 +93,7 @@ async function found({ cluster, scenario }: Patient): Promise<boolean> {
   // That all hold Genesis is not enough: until somebody knows it of all, the loss of one of them stops everything.
   const isDone = (): boolean =>
     protocol.history.founded.size === machines.length &&
-    (protocol.decided > 0 || machines.every(({ server }) => server !== null && isFounded(server.replicaState)));
+    (protocol.decided > 0 || machines.every(({ server }) => server !== null && knowsFounded(server.replicaState)));
   if (isDone()) {
     return true;
   }
