@@ -180,7 +180,7 @@ const READ_MUTANTS: readonly Mutant[] = [
   {
     id: "26",
     name: "The coordinator answers reads without a round of Pings.",
-    hunt: swarm("refuse"),
+    hunt: swarm("believed gone"),
     edits: [
       {
         file: READ_INDEX,
@@ -308,7 +308,7 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   {
     id: "69",
     name: "The half with the tie-break waits for a voter that pings and never acknowledges.",
-    hunt: DIALOGUES,
+    hunt: swarm("a mute voter"),
     edits: [{ file: COORDINATOR, find: "return peer.owesSince !== null &&", put: "return !MUTANT && peer.owesSince !== null &&" }],
   },
   {
@@ -326,7 +326,7 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   {
     id: "73",
     name: "A pre-vote waits two Pings, however long the way is.",
-    hunt: DIALOGUES,
+    hunt: swarm("far apart"),
     edits: [
       {
         file: ELECTION,
@@ -338,7 +338,7 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   {
     id: "78",
     name: "Nack(failing) deposes the coordinator.",
-    hunt: DIALOGUES,
+    hunt: swarm("failing acceptors"),
     edits: [
       {
         file: "paxos/replica.js",

@@ -49,7 +49,7 @@ const LISTED: readonly Mutant[] = [
   {
     id: "39",
     name: "Damage in the middle of the log is taken for its torn end, and cut off.",
-    hunt: swarm("rot"),
+    hunt: swarm("a rotten log"),
     edits: [
       {
         file: SCAN,
