@@ -25,6 +25,8 @@ import { MachineClock } from "./machine-clock.js";
 import type { Watchers } from "./watchers.js";
 
 const DIRECTORY = "/data";
+/** How a planned crash is told. */
+export const CRASHED = "crashes at a boundary";
 
 export type MachineOptions = {
   readonly index: number;
@@ -93,9 +95,7 @@ export class Machine {
     const { engine, tally, watchers } = this.options;
     this.life++;
     // Later in the same instant: the server's own code is still on the stack.
-    const host: Host = new Host(engine, { index: this.index, life: this.life }, () =>
-      engine.after(0, () => this.died(host, "crashes at a boundary")),
-    );
+    const host: Host = new Host(engine, { index: this.index, life: this.life }, () => engine.after(0, () => this.died(host, CRASHED)));
     this.current = host;
     tally.add(this.life === 1 ? "start" : "restart");
     watchers.tell((observer) => observer.started?.(engine.now, this.index, this.life));

@@ -14,9 +14,13 @@ import {
 } from "../scenario/faults.js";
 import type { Scenario } from "../scenario/scenario.js";
 import type { Cluster } from "./cluster.js";
-import type { Machine } from "./machine.js";
+import { CRASHED, type Machine } from "./machine.js";
 
 const MICROS_A_MILLI = 1000;
+/** A process that ended by itself is started again after so long, as a supervisor of processes does. */
+const SUPERVISED_MS = 1000;
+/** Deaths that a fault brought about, and whose end the fault decides. */
+const BROUGHT_ABOUT: readonly string[] = ["is killed", "loses power", "stops", CRASHED];
 
 type End = () => void;
 const NOTHING: End = () => {};
@@ -31,6 +35,9 @@ export class Nemesis {
 
   constructor(cluster: Cluster, { faults, held }: Pick<Scenario, "faults" | "held">) {
     this.cluster = cluster;
+    for (const machine of cluster.machines) {
+      machine.onDeath = (how) => this.supervise(machine, how);
+    }
     for (const fault of held) {
       cluster.engine.schedule(fault.at * MICROS_A_MILLI, () => this.hold(fault));
     }
@@ -51,6 +58,12 @@ export class Nemesis {
     for (const machine of this.stopping) {
       machine.kill();
       machine.start();
+    }
+  }
+
+  private supervise(machine: Machine, how: string): void {
+    if (!BROUGHT_ABOUT.includes(how)) {
+      this.cluster.engine.after(SUPERVISED_MS * MICROS_A_MILLI, () => this.over || machine.start());
     }
   }
 
@@ -188,15 +201,22 @@ export class Nemesis {
     }
     host.planCrash(fault.plan);
     const before = machine.onDeath;
+    let isOpen = true;
     machine.onDeath = (how) => {
       machine.onDeath = before;
       before(how);
-      if (fault.power) {
-        machine.losePower();
+      // Another fault may have been faster, or this one be over: then that one says how long the machine is down.
+      if (isOpen && how === CRASHED) {
+        if (fault.power) {
+          machine.losePower();
+        }
+        this.cluster.engine.after(fault.downMs * MICROS_A_MILLI, () => this.over || machine.start());
       }
-      this.cluster.engine.after(fault.downMs * MICROS_A_MILLI, () => this.over || machine.start());
     };
-    return () => host.planCrash(null);
+    return () => {
+      isOpen = false;
+      host.planCrash(null);
+    };
   }
 
   private crashLoop(fault: Extract<ProcessFault, { kind: "crashLoop" }>): End {

@@ -346,9 +346,11 @@ export class SimDisk {
       this.options.tally.add("disk stall");
       return;
     }
-    if (!this.flying.delete(operation) || (boundary !== null && !host.crosses(boundary))) {
+    // Where this kills the process the operation is still under way: what became of it is drawn when the process has left.
+    if (!this.flying.has(operation) || (boundary !== null && !host.crosses(boundary))) {
       return;
     }
+    this.flying.delete(operation);
     const error = attempt(operation.effect);
     if (boundary !== null) {
       host.crossed(boundary);

@@ -45,7 +45,7 @@ export type DiskFault = Window & { readonly server: number } & (
 
 /**
  * kill: kill -9, the system's cache survives; power: everything not synced may be lost, in any subset of sectors, several servers at once. Both come back when the window ends.
- * crashAt: dies at a boundary; back after `downMs`. crashLoop: dies again and again, each time `everyMs` after its start. pause: SIGSTOP. stop: SIGTERM, back at the end of the window.
+ * crashAt: dies at a boundary (before an operation of the disk: while it is under way); back after `downMs`. crashLoop: dies again and again, each time `everyMs` after its start. pause: SIGSTOP. stop: SIGTERM, back at the end of the window.
  * handover: an operator's wish, to `heir` or to the best. rolling: all servers stop and start one after another, each `everyMs` after the last.
  */
 export type ProcessFault = Window &
