@@ -27,6 +27,13 @@ export const LONG_MINUTES = 20;
 const SCHEDULE_EVERY = 5;
 /** How likely a majority is lost for good at the end, so that nothing may be decided any more. */
 const BLOCKED_CHANCE = 0.05;
+/** How likely the core of an even number of servers is the half with the tie-break, or what is left the half without it. */
+const TIE_CHANCE = 0.3;
+/** The server that has the tie-break from the founding on (PROTOCOL §1.2). */
+const TIE_BREAK = 0;
+/** How likely a crowd of clients asks as much as a few do, but all at once when they had to wait, on so many keys that their index has several leaves. */
+const CROWD_CHANCE = 0.05;
+const CROWD = { clients: 40, pauseMs: 800, keys: 200 } as const;
 const MINUTE_MS = 60_000;
 
 /** The scenario of `seed`; the same for the same options. */
@@ -93,7 +100,7 @@ function drawSpeeds(prng: Prng): Speeds {
 
 function drawWorkload(prng: Prng, { isLong }: Frame): Workload {
   const clients = pick(prng, [1, 2, 3, 5, 8]);
-  return {
+  const workload: Workload = {
     clients,
     // Fifty requests a second at most: a seed is for faults, not for load.
     pauseMs: isLong ? 1000 * clients : pick(prng, [20, 60, 60, 200]) * clients,
@@ -110,6 +117,7 @@ function drawWorkload(prng: Prng, { isLong }: Frame): Workload {
     loyalty: pick(prng, [0, 0.5, 1]),
     abandon: pick(prng, [0, 0, 0.05]),
   };
+  return !isLong && nextChance(prng, CROWD_CHANCE) ? { ...workload, ...CROWD } : workload;
 }
 
 /** Some kinds, each with a number of windows of its own. */
@@ -137,17 +145,23 @@ function drawFaults(prng: Prng, frame: Frame, kinds: readonly FaultKind[]): read
 function drawCore(prng: Prng, { servers, sacrificed }: Frame): Pick<Scenario, "core" | "left"> {
   const whole = range(servers).filter((index) => !sacrificed.includes(index));
   const least = Math.floor(servers / 2) + 1;
-  if (sacrificed.length === 0 && servers > 2 && nextChance(prng, BLOCKED_CHANCE)) {
-    return {
-      core: [],
-      left: shuffled(prng, whole)
-        .slice(0, least)
-        .sort((a, b) => a - b),
-    };
+  const isTie = servers % 2 === 0 && whole.includes(TIE_BREAK) && nextChance(prng, TIE_CHANCE);
+  if (sacrificed.length === 0 && (servers > 2 || isTie) && nextChance(prng, BLOCKED_CHANCE)) {
+    return { core: [], left: isTie ? tieBreakHalf(prng, servers, whole) : some(prng, whole, least) };
   }
   const size = nextChance(prng, 0.5) ? whole.length : nextInt(prng, Math.min(least, whole.length), whole.length + 1);
-  const core = shuffled(prng, whole)
-    .slice(0, size)
-    .sort((a, b) => a - b);
+  const core = isTie ? tieBreakHalf(prng, servers, whole) : some(prng, whole, size);
   return { core, left: range(servers).filter((index) => !core.includes(index)) };
+}
+
+function some(prng: Prng, from: readonly number[], count: number): readonly number[] {
+  return shuffled(prng, from)
+    .slice(0, count)
+    .sort((a, b) => a - b);
+}
+
+/** Exactly half of an even number of servers, which the tie-break makes a quorum. */
+function tieBreakHalf(prng: Prng, servers: number, from: readonly number[]): readonly number[] {
+  const others = from.filter((index) => index !== TIE_BREAK);
+  return [TIE_BREAK, ...some(prng, others, servers / 2 - 1)];
 }

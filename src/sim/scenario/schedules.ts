@@ -6,6 +6,7 @@ import { present } from "../../base/assert.js";
 import { nextInt, type Prng } from "../../base/prng.js";
 import type { Boundary } from "../engine/host.js";
 import type { Fault } from "./faults.js";
+import { QUORUM_SCHEDULES } from "./quorum-schedules.js";
 import { pick, range, shuffled } from "./random.js";
 import type { Scenario } from "./scenario.js";
 
@@ -29,6 +30,44 @@ const whole = (servers: number): Pick<Scenario, "core" | "left"> => ({ core: ran
 /** n faults one after another, `everyMs` apart, each made for its time. */
 function inTurn(count: number, everyMs: number, make: (at: number, i: number) => Fault): Fault[] {
   return range(count).map((i) => make(SETTLED_MS + i * everyMs, i));
+}
+
+/** The same with so much state that a snapshot has many chunks, some of which are lost on their way. */
+function awayFromMuch(base: Scenario, prng: Prng): Plan {
+  const servers = range(3);
+  return {
+    servers: 3,
+    durationMs: 26_000,
+    settings: {
+      ...base.settings,
+      segmentBytes: 4 * MIB,
+      snapshotEverySlots: 20,
+      keepSlots: 4,
+      historyMaxAgeMs: 500,
+      quotaBytes: 1024 * MIB,
+    },
+    workload: { ...base.workload, clients: 3, valueBytes: 200_000, pauseMs: 600, keys: 20, weights: { get: 1, put: 4, delete: 0, cas: 0 } },
+    faults: [
+      ...inTurn(3, 7000, (at, i): Fault => ({ kind: "kill", at, forMs: 6000, server: i })),
+      ...inTurn(
+        3,
+        7000,
+        (at): Fault => ({
+          kind: "drop",
+          at: at + 5900,
+          forMs: 1000,
+          links: { from: servers, to: servers },
+          chance: pick(prng, [0, 0.1, 0.4]),
+        }),
+      ),
+      ...inTurn(
+        3,
+        7000,
+        (at): Fault => ({ kind: "reset", at: at + 6000 + nextInt(prng, 5, 300), forMs: 0, links: { from: servers, to: servers } }),
+      ),
+    ],
+    ...whole(3),
+  };
 }
 
 const SCHEDULES: Readonly<Record<string, Schedule>> = {
@@ -109,13 +148,16 @@ const SCHEDULES: Readonly<Record<string, Schedule>> = {
     };
   },
   /** One is away until the others have trimmed what it lacks, and comes back while they write. */
-  "long away": (base, prng) => ({
-    durationMs: 30_000,
-    settings: { ...base.settings, snapshotEverySlots: pick(prng, [5, 20]), keepSlots: pick(prng, [0, 4]) },
-    workload: { ...base.workload, valueBytes: pick(prng, [40, 3000]), pauseMs: 20 * base.workload.clients },
-    faults: inTurn(3, 8000, (at, i) => ({ kind: "kill", at, forMs: 6000, server: i % base.servers })),
-    ...whole(base.servers),
-  }),
+  "long away": (base, prng) =>
+    nextInt(prng, 0, 3) === 0
+      ? awayFromMuch(base, prng)
+      : {
+          durationMs: 30_000,
+          settings: { ...base.settings, snapshotEverySlots: pick(prng, [5, 20]), keepSlots: pick(prng, [0, 4]) },
+          workload: { ...base.workload, valueBytes: pick(prng, [40, 3000]), pauseMs: 20 * base.workload.clients },
+          faults: inTurn(3, 8000, (at, i) => ({ kind: "kill", at, forMs: 6000, server: i % base.servers })),
+          ...whole(base.servers),
+        },
   /** The coordinator stands still, is replaced, and goes on with what it remembers, readers waiting at it. */
   "paused coordinator": (base, prng) => ({
     durationMs: 25_000,
@@ -202,6 +244,7 @@ const SCHEDULES: Readonly<Record<string, Schedule>> = {
       ...whole(3),
     };
   },
+  ...QUORUM_SCHEDULES,
 };
 
 export const SCHEDULE_NAMES: readonly string[] = Object.keys(SCHEDULES);
