@@ -200,7 +200,7 @@ const OWN: readonly Mutant[] = [
   {
     id: "s9",
     name: "A start trusts the last item of the log although it may be in the system's cache only.",
-    hunt: SWARM,
+    hunt: swarm("killed, then cut"),
     edits: [
       {
         file: "storage/storage.js",

@@ -6,9 +6,9 @@ import { present } from "../../base/assert.js";
 import { nextInt, type Prng } from "../../base/prng.js";
 import type { Boundary } from "../engine/host.js";
 import type { Fault } from "./faults.js";
-import { QUORUM_SCHEDULES } from "./quorum-schedules.js";
 import { pick, range, shuffled } from "./random.js";
 import type { Scenario } from "./scenario.js";
+import { SHARP_SCHEDULES } from "./sharp-schedules.js";
 
 type Plan = Partial<Pick<Scenario, "servers" | "durationMs" | "faults" | "held" | "core" | "left" | "settings" | "speeds" | "workload">>;
 type Schedule = (base: Scenario, prng: Prng) => Plan;
@@ -244,7 +244,7 @@ const SCHEDULES: Readonly<Record<string, Schedule>> = {
       ...whole(3),
     };
   },
-  ...QUORUM_SCHEDULES,
+  ...SHARP_SCHEDULES,
 };
 
 export const SCHEDULE_NAMES: readonly string[] = Object.keys(SCHEDULES);

@@ -1,6 +1,6 @@
 /**
- * Named schedules about who counts and who is waited for: a coordinator that is thought gone and is not, ways longer than two Pings, voters that
- * ping and acknowledge nothing, requests that fail more often than not, a log that rots. Each shows a bug that random faults met too seldom.
+ * Named schedules that planted bugs asked for, each of which random faults met too seldom: a coordinator that is thought gone and is not, ways
+ * longer than two Pings, voters that ping and acknowledge nothing, requests that fail more often than not, logs that rot, power that fails in a start.
  */
 import { nextInt, type Prng } from "../../base/prng.js";
 import type { Fault } from "./faults.js";
@@ -13,7 +13,7 @@ const FOREVER_MS = 1e9;
 const FIRST_FAULT_MS = 3000;
 const whole = (servers: number): Pick<Scenario, "core" | "left"> => ({ core: range(servers), left: [] });
 
-export const QUORUM_SCHEDULES: Readonly<Record<string, (base: Scenario, prng: Prng) => Plan>> = {
+export const SHARP_SCHEDULES: Readonly<Record<string, (base: Scenario, prng: Prng) => Plan>> = {
   /** Each server in turn is refused by all others, which hold it for gone, although it lives: a coordinator does not know that it was replaced, and is read. */
   "believed gone": (base, prng) => {
     const servers = pick(prng, [3, 3, 5]);
@@ -82,13 +82,33 @@ export const QUORUM_SCHEDULES: Readonly<Record<string, (base: Scenario, prng: Pr
     return {
       servers: 3,
       durationMs: 14_000,
-      settings: { ...base.settings, segmentBytes: 256 * 1024, snapshotEverySlots: 1000, failRate: 0 },
+      settings: { ...base.settings, segmentBytes: 4 * 1024 * 1024, keepSlots: 1000, failRate: 0 },
       faults: [
         { kind: "rot", at: 8000, forMs: 0, server, what: "log", flips: pick(prng, [1, 3]) },
         { kind: "kill", at: 8050, forMs: 500, server },
       ],
       core: range(3).filter((index) => index !== server),
       left: [server],
+    };
+  },
+  /** A process is killed while a write is under way, which the system's cache has; the next one reads it, and the power fails while it starts. */
+  "killed, then cut": (base, prng) => {
+    const faults = range(30).flatMap((i): Fault[] => {
+      const at = FIRST_FAULT_MS + i * 700 + nextInt(prng, 0, 100);
+      const plan = { boundary: null, count: nextInt(prng, 1, 12), after: nextInt(prng, 0, 2) === 1 };
+      return [
+        { kind: "kill", at, forMs: 3, server: i % 3 },
+        { kind: "crashAt", at: at + 4, forMs: 300, server: i % 3, plan, power: true, downMs: 20 },
+      ];
+    });
+    return {
+      servers: 3,
+      durationMs: 25_000,
+      settings: { ...base.settings, failRate: 0 },
+      speeds: { linkMin: 500, linkMax: 1000, diskMin: 6000, diskMax: 9000 },
+      workload: { ...base.workload, pauseMs: 10 * base.workload.clients, weights: { get: 1, put: 6, delete: 0, cas: 0 } },
+      faults,
+      ...whole(3),
     };
   },
 };
