@@ -25,7 +25,7 @@ const WARM_SEEDS = 8;
 const SPEED_SERVERS = 5;
 const SPEED_VIRTUAL_MS = 60_000;
 /** What Node lets promises settle with. */
-const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const drain = (): Promise<void> => new Promise((resolve) => process.nextTick(resolve));
 
 type Piece = {
   readonly from: number;

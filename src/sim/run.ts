@@ -20,7 +20,7 @@ import { Clients } from "./workload/clients.js";
 import type { Operation } from "./workload/operation.js";
 
 export type RunOptions = {
-  /** Resolves when every promise that could settle has, and what waited for it has run: on Node, after a setImmediate. */
+  /** Resolves when every promise that could settle has, and what waited for it has run: on Node, at the next tick. */
   readonly drain: () => Promise<void>;
   readonly observers?: readonly Observer[];
 };

@@ -1,8 +1,8 @@
 /** How a simulation lets promises settle on Node. */
 
-/** Resolves when every promise that can settle has, and all that waited for it ran: microtasks come before the next turn of the loop. */
+/** Resolves when every promise that can settle has, and all that waited for it ran: microtasks come before the next tick. */
 export function drain(): Promise<void> {
   return new Promise((resolve) => {
-    setImmediate(resolve);
+    process.nextTick(resolve);
   });
 }
