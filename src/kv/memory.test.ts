@@ -10,6 +10,7 @@ import { encodeCommand, encodePlainPut } from "./command.js";
 import type { KvStore } from "./kv-store.js";
 import { QUOTA_BYTES_DEFAULT, VERSION_OVERHEAD_BYTES } from "./limits.js";
 import { FIRST_KEY, NO_SESSION, OPEN_END } from "./model.js";
+import { FIRST_PAGE_BYTES, PAGE_BYTES } from "./slab.js";
 import { Store } from "./store.js";
 import { bytes, chunksOf, DEAF, payloadOf, put, restoreFrom, run } from "./testing/kit.js";
 
@@ -51,6 +52,21 @@ test("200,000 keys: counts, reads at both ends of history, bytes a key, and all 
   reclaimAll(store);
   assert.ok(store.stats().memoryBytes < before.memoryBytes * 0.8, `${store.stats().memoryBytes} of ${before.memoryBytes}`);
   assert.equal(restoreFrom(chunksOf(store.openReadView())).stateHash(), store.stateHash());
+});
+
+test("a small store takes little memory, and a record of any size finds its place in it", () => {
+  const store = Store.empty();
+  fill(store, 10, 100);
+  const slabBytes = store.stats().memoryBytes - Store.empty().stats().memoryBytes;
+  assert.ok(slabBytes < 512 * 1024, `${slabBytes} bytes for ten keys`);
+  for (const length of [FIRST_PAGE_BYTES - 100, FIRST_PAGE_BYTES, FIRST_PAGE_BYTES + 1, PAGE_BYTES / 4, PAGE_BYTES, 10]) {
+    for (const filled of [store, Store.empty()]) {
+      const value = "x".repeat(length);
+      put(filled, `large ${length}`, value);
+      assert.deepEqual(filled.get(bytes(`large ${length}`))?.value, bytes(value));
+    }
+  }
+  assert.deepEqual(store.get(keyOf(3))?.value, new Uint8Array(100));
 });
 
 test("overwriting the same keys for ever, compacting as one goes, takes bounded memory without maintain", () => {

@@ -20,6 +20,8 @@ export type Page = {
 export const PAGE_BYTES = 1 << 20;
 /** A record above this has a page of its own, so that at most a quarter of a page is lost at its end. */
 export const OWN_PAGE_BYTES = PAGE_BYTES / 4;
+/** The first page of a slab: a small store needs no more. */
+export const FIRST_PAGE_BYTES = PAGE_BYTES / 16;
 /** Empty pages kept for reuse; more go back to the runtime. */
 const SPARE_PAGES_MAX = 4;
 
@@ -80,8 +82,8 @@ export class Slab {
       this.page = this.addPage(newPage(size));
       this.offset = 0;
     } else {
-      if (this.current < 0 || this.pageAt(this.current).used + size > PAGE_BYTES) {
-        this.turnPage();
+      if (this.current < 0 || this.pageAt(this.current).used + size > this.pageAt(this.current).bytes.length) {
+        this.turnPage(this.pages.length === 0 && size <= FIRST_PAGE_BYTES ? FIRST_PAGE_BYTES : PAGE_BYTES);
       }
       this.page = this.current;
       this.offset = this.pageAt(this.current).used;
@@ -103,9 +105,9 @@ export class Slab {
     }
   }
 
-  private turnPage(): void {
+  private turnPage(bytes: number): void {
     const before = this.current;
-    this.current = this.addPage(this.spares.pop() ?? newPage(PAGE_BYTES));
+    this.current = this.addPage(this.spares.pop() ?? newPage(bytes));
     if (before >= 0 && this.pageAt(before).live === 0) {
       this.drop(before);
     }

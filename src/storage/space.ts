@@ -133,11 +133,13 @@ export class SpaceKeeper {
   }
 }
 
+/** A slice of what new files are filled with; never written to. */
+const ZEROS: Uint8Array = new Uint8Array(PREFILL_SLICE_BYTES);
+
 /** Fills a new file with `bytes` zeros, syncing slice by slice; `pause` runs between slices and may stop it by returning false. */
 async function fillZeros(file: File, bytes: number, pause?: () => Promise<boolean>): Promise<boolean> {
-  const zeros = new Uint8Array(Math.min(bytes, PREFILL_SLICE_BYTES));
-  for (let at = 0; at < bytes; at += zeros.length) {
-    await writeAt(file, at, zeros.subarray(0, Math.min(zeros.length, bytes - at)));
+  for (let at = 0; at < bytes; at += PREFILL_SLICE_BYTES) {
+    await writeAt(file, at, ZEROS.subarray(0, Math.min(PREFILL_SLICE_BYTES, bytes - at)));
     await file.sync();
     if (pause !== undefined && !(await pause())) {
       return false;
