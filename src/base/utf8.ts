@@ -27,7 +27,7 @@ export function utf8Encode(text: string): Uint8Array {
 /** The text of `bytes`, or undefined where they are not valid UTF-8. */
 export function utf8Decode(bytes: Uint8Array): string | undefined {
   if (bytes.length <= SHORT && bytes.every(isAscii)) {
-    return String.fromCharCode(...bytes);
+    return String.fromCharCode.apply(null, bytes as unknown as number[]);
   }
   try {
     return strict.decode(bytes);

@@ -77,8 +77,16 @@ export function tickElection(state: ReplicaState, out: Outbox): void {
 
 /** When this replica may stand: one that lags by more than the window, or is short of space, waits half a grant longer, but is never vetoed. */
 export function nominationDue(state: ReplicaState): Micros {
-  const isLagging = [...state.peers.values()].some((peer) => peer.decided > state.decided + state.options.windowSlots);
-  return state.election.waitUntil + (isLagging || state.spaceLow ? micros(state.options.grantMs / 2) : 0);
+  return state.election.waitUntil + (state.spaceLow || isLagging(state) ? micros(state.options.grantMs / 2) : 0);
+}
+
+function isLagging(state: ReplicaState): boolean {
+  for (const peer of state.peers.values()) {
+    if (peer.decided > state.decided + state.options.windowSlots) {
+      return true;
+    }
+  }
+  return false;
 }
 
 function startPreVote(state: ReplicaState, out: Outbox): void {

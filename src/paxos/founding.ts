@@ -25,14 +25,14 @@ function ownHello(state: ReplicaState): Hello {
     boot: durable.boot,
     address: options.address,
     clientAddress: options.clientAddress,
-    list: sortedList(state),
+    list: sorted(state.options.list),
     decided: state.decided,
     highestRound: state.highestRound,
   };
 }
 
-function sortedList(state: ReplicaState): Address[] {
-  return [...state.options.list].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+function sorted(list: readonly Address[]): Address[] {
+  return [...list].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
 /** Hello is a pledge: it names an identity, so it leaves behind whatever is still on its way to the disk. */
@@ -130,10 +130,9 @@ export function differenceText(peer: Peer, difference: string): string {
 
 /** How another server's list differs from ours, in words; null if it does not. */
 export function listDifference(state: ReplicaState, hello: Hello): string | null {
-  const ours = new Set(state.options.list);
-  const theirs = new Set(hello.list);
-  const onlyOurs = sortedList(state).filter((listed) => !theirs.has(listed));
-  const onlyTheirs = hello.list.filter((listed) => !ours.has(listed));
+  const { list } = state.options;
+  const onlyOurs = sorted(list.filter((listed) => !hello.list.includes(listed)));
+  const onlyTheirs = hello.list.filter((listed) => !list.includes(listed));
   const parts = [
     ...(onlyOurs.length > 0 ? [`it lacks ${onlyOurs.join(", ")}`] : []),
     ...(onlyTheirs.length > 0 ? [`it adds ${onlyTheirs.join(", ")}`] : []),
@@ -162,7 +161,7 @@ export function awaitedForFounding(state: ReplicaState): Address[] {
 
 /** Founds the cluster if this is the lowest address and all listed servers are virgins with the same list that said hello in this life. */
 export function tryFound(state: ReplicaState, out: Outbox): void {
-  const list = sortedList(state);
+  const list = sorted(state.options.list);
   if (hasIdentity(state) || list[0] !== state.options.address || state.founding.refused !== null) {
     return;
   }

@@ -6,7 +6,7 @@ import { assert } from "../base/assert.js";
 import { type ByteReader, type ByteWriter, MalformedBytes } from "../base/bytes.js";
 import { BATCH_PAYLOAD_MAX } from "./batch.js";
 import { MEMBERS_MAX } from "./configuration.js";
-import { type ReplicaId, replicaId, type Slot } from "./ids.js";
+import { type Address, type ReplicaId, replicaId, type Slot } from "./ids.js";
 import type { Accepted, CatchUpReply, ForwardReply, Hello, Nack, NackReason, Ping, Pong, PromiseEntry, PromiseReply } from "./message.js";
 import {
   ADDRESS_BYTES_MAX,
@@ -66,7 +66,10 @@ export function readHello(reader: ByteReader, peerVersion: number): Hello {
   if (clientAddress.length > ADDRESS_BYTES_MAX) {
     throw new MalformedBytes(`client address of ${clientAddress.length} characters, at most ${ADDRESS_BYTES_MAX} are allowed`);
   }
-  const list = Array.from({ length: readCount(reader, MEMBERS_MAX, "listed addresses") }, () => readAddress(reader));
+  const list: Address[] = [];
+  for (let left = readCount(reader, MEMBERS_MAX, "listed addresses"); left > 0; left--) {
+    list.push(readAddress(reader));
+  }
   const decided = readSlot(reader);
   return { kind: "hello", peerVersion, diskId, boot, address, clientAddress, list, decided, highestRound: reader.varint() };
 }

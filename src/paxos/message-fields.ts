@@ -105,11 +105,8 @@ export function writeDiskId(writer: ByteWriter, disk: DiskId): void {
 }
 
 export function readDiskId(reader: ByteReader): DiskId {
-  let text = "";
-  for (let word = 0; word < 4; word++) {
-    text += reader.u32().toString(16).padStart(8, "0");
-  }
-  return diskId(text);
+  const first = readHash(reader);
+  return diskId(first + readHash(reader));
 }
 
 export function writeLineage(writer: ByteWriter, lineage: Lineage): void {

@@ -132,7 +132,7 @@ export class ReplicaDriver {
     const effects = options.step(event);
     options.ring.add(event, effects);
     options.trace?.step(event, effects);
-    if (!isPulse(event) || effects.some(({ kind }) => kind !== "send" && kind !== "wake")) {
+    if (!isPulse(event) || !effects.every(leavesNothing)) {
       this.wantTurn();
     }
     for (const effect of effects) {
@@ -174,6 +174,11 @@ export class ReplicaDriver {
 function stamped(event: TimelessEvent & { now?: Micros }, now: Micros): Event {
   event.now = now;
   return event as Event;
+}
+
+/** Effects that are over once they are run. */
+function leavesNothing({ kind }: Effect): boolean {
+  return kind === "send" || kind === "wake";
 }
 
 /** Ticks, Pings and Pongs, which are all that an idle cluster does: alone they leave nothing to be done at the end of the turn. */

@@ -12,6 +12,7 @@ import { BATCH_PAYLOAD_MAX } from "../paxos/batch.js";
 import { type Address, address as addressOf, type Slot } from "../paxos/ids.js";
 import type { Durable } from "../paxos/record.js";
 import {
+  blockedSentence,
   CHECKPOINT_SLOTS,
   canPropose,
   createReplica,
@@ -118,7 +119,7 @@ export class Server {
       keepSlots: config.keepSlots,
       keepBytes: config.keepBytes,
     });
-    this.notices = new Notices({ log: options.log, blocked: () => this.replicaStatus().blocked });
+    this.notices = new Notices({ log: options.log, blocked: () => blockedSentence(this.replica) });
     this.driver = this.makeDriver();
     this.proposals = this.makeProposals();
     this.intake = new Intake({
