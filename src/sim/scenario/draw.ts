@@ -32,7 +32,9 @@ const TIE_CHANCE = 0.3;
 /** The server that has the tie-break from the founding on (PROTOCOL §1.2). */
 const TIE_BREAK = 0;
 /** How likely a crowd of clients asks as much as a few do, but all at once when they had to wait, on so many keys that their index has several leaves. */
-const CROWD_CHANCE = 0.05;
+const CROWD_CHANCE = 0.08;
+/** Commands that may be under way at once, at least: with fewer a crowd asks for more than the slowest links let through, for ever. */
+const CROWD_WINDOW_MIN = 16;
 const CROWD = { clients: 40, pauseMs: 800, keys: 200 } as const;
 const MINUTE_MS = 60_000;
 
@@ -40,14 +42,15 @@ const MINUTE_MS = 60_000;
 export function drawScenario(seed: number, options: DrawOptions = {}): Scenario {
   const prng = seedPrng(seed);
   const frame = drawFrame(splitPrng(prng), seed, options);
+  const settings = drawSettings(splitPrng(prng), frame);
   const scenario: Scenario = {
     name: "swarm",
     seed,
     servers: frame.servers,
     durationMs: frame.durationMs,
-    settings: drawSettings(splitPrng(prng), frame),
+    settings,
     speeds: drawSpeeds(splitPrng(prng)),
-    workload: drawWorkload(splitPrng(prng), frame),
+    workload: drawWorkload(splitPrng(prng), frame, settings),
     faults: drawFaults(splitPrng(prng), frame, options.faults ?? FAULT_KINDS),
     held: [],
     ...drawCore(splitPrng(prng), frame),
@@ -98,7 +101,7 @@ function drawSpeeds(prng: Prng): Speeds {
   return { linkMin: link, linkMax: link * pick(prng, [1, 3]), diskMin: disk, diskMax: disk * pick(prng, [1, 4]) };
 }
 
-function drawWorkload(prng: Prng, { isLong }: Frame): Workload {
+function drawWorkload(prng: Prng, { isLong }: Frame, settings: Settings): Workload {
   const clients = pick(prng, [1, 2, 3, 5, 8]);
   const workload: Workload = {
     clients,
@@ -117,7 +120,8 @@ function drawWorkload(prng: Prng, { isLong }: Frame): Workload {
     loyalty: pick(prng, [0, 0.5, 1]),
     abandon: pick(prng, [0, 0, 0.05]),
   };
-  return !isLong && nextChance(prng, CROWD_CHANCE) ? { ...workload, ...CROWD } : workload;
+  const isWide = settings.windowSlots * settings.batchMaxCommands >= CROWD_WINDOW_MIN;
+  return !isLong && isWide && nextChance(prng, CROWD_CHANCE) ? { ...workload, ...CROWD } : workload;
 }
 
 /** Some kinds, each with a number of windows of its own. */
