@@ -220,26 +220,32 @@ const SCHEDULES: Readonly<Record<string, Schedule>> = {
   "answers to a former life": (base, prng) => {
     const server = nextInt(prng, 0, 3);
     const links = { from: range(3), to: range(3) };
+    const everyMs = pick(prng, [600, 1000, 1200]);
+    const linkMax = pick(prng, [20_000, 40_000, 60_000]);
     return {
       servers: 3,
       durationMs: 15_000,
-      settings: { ...base.settings, pingMs: 50, grantMs: 200, suspectMs: 200, failRate: 0 },
+      settings: { ...base.settings, pingMs: 100, grantMs: 600, suspectMs: 600, failRate: 0 },
       // Slow links: a question is open for long, and an old answer finds it.
-      speeds: { linkMin: 5000, linkMax: pick(prng, [10_000, 20_000]), diskMin: 200, diskMax: 1000 },
+      speeds: { linkMin: linkMax / 2, linkMax, diskMin: 200, diskMax: 1000 },
       workload: {
         ...base.workload,
-        clients: 12,
-        pauseMs: 60,
+        clients: 30,
+        pauseMs: 80,
         keys: 4,
         valueBytes: 20,
         timeoutMs: 1000,
-        weights: { get: 4, put: 5, delete: 1, cas: 1 },
+        weights: { get: 4, put: 6, delete: 1, cas: 1 },
         loyalty: 1,
         abandon: 0,
       },
       faults: [
-        { kind: "replay", at: 1000, forMs: 14_000, links, chance: 0.7, byMs: 1200 },
-        ...inTurn(18, 600, (at, i) => ({ kind: "kill", at, forMs: 20 + (i % 3) * 50, server })),
+        { kind: "replay", at: 1000, forMs: 14_000, links, chance: 0.7, byMs: 700 },
+        ...inTurn(
+          Math.floor(11_000 / everyMs),
+          everyMs,
+          (at, i): Fault => ({ kind: "kill", at: at - SETTLED_MS / 2, forMs: 20 + (i % 3) * 50, server }),
+        ),
       ],
       ...whole(3),
     };
