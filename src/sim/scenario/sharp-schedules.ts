@@ -45,6 +45,7 @@ export const SHARP_SCHEDULES: Readonly<Record<string, (base: Scenario, prng: Prn
     durationMs: 15_000,
     settings: { ...base.settings, pingMs: 50, grantMs: 600, suspectMs: 600, failRate: 0 },
     speeds: { ...base.speeds, linkMin: 55_000, linkMax: pick(prng, [60_000, 65_000]) },
+    workload: { ...base.workload, timeoutMs: 5000 },
     faults: range(4).map((i): Fault => ({ kind: "kill", at: FIRST_FAULT_MS + i * 3000, forMs: 1000, server: "coordinator" })),
     ...whole(3),
   }),
@@ -68,11 +69,11 @@ export const SHARP_SCHEDULES: Readonly<Record<string, (base: Scenario, prng: Prn
       left: [],
     };
   },
-  /** Acceptors fail two of three requests, before and after the healing: nobody is deposed for that. */
+  /** Acceptors fail two of five requests, before and after the healing: nobody is deposed for that. */
   "failing acceptors": (base) => ({
     servers: 5,
     durationMs: 12_000,
-    settings: { ...base.settings, failRate: 0.65 },
+    settings: { ...base.settings, failRate: 0.4 },
     faults: [],
     ...whole(5),
   }),
