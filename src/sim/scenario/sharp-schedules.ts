@@ -45,7 +45,7 @@ export const SHARP_SCHEDULES: Readonly<Record<string, (base: Scenario, prng: Prn
     durationMs: 15_000,
     settings: { ...base.settings, pingMs: 50, grantMs: 600, suspectMs: 600, failRate: 0 },
     speeds: { ...base.speeds, linkMin: 55_000, linkMax: pick(prng, [60_000, 65_000]) },
-    workload: { ...base.workload, timeoutMs: 5000 },
+    workload: { ...base.workload, keys: 6, timeoutMs: 5000 },
     faults: range(4).map((i): Fault => ({ kind: "kill", at: FIRST_FAULT_MS + i * 3000, forMs: 1000, server: "coordinator" })),
     ...whole(3),
   }),
