@@ -35,7 +35,7 @@ const TIE_BREAK = 0;
 const CROWD_CHANCE = 0.08;
 /** Commands that may be under way at once, at least: with fewer a crowd asks for more than the slowest links let through, for ever. */
 const CROWD_WINDOW_MIN = 16;
-const CROWD = { clients: 40, pauseMs: 800, keys: 200 } as const;
+const CROWD = { clients: 40, pauseMs: 800, keys: 170 } as const;
 const MINUTE_MS = 60_000;
 
 /** The scenario of `seed`; the same for the same options. */
