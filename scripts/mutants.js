@@ -177,10 +177,22 @@ async function work() {
     const { id, hunt } = mutant;
     const kill =
       hunt.by === "test" ? await huntByTests(id, hunt) : ((await huntBySeeds(worker, mutant)) ?? (await huntByTests(id, DIALOGUES)));
-    results.set(mutant.id, kill);
+    results.set(id, kill);
+    save();
     show(mutant, kill, Date.now() - from);
   }
   worker.end();
+}
+
+/** Keeps what is known so far: a hunt may be ended at any time. */
+function save() {
+  for (const [id, kill] of results) {
+    const { message: _message, ...kept } = kill ?? {};
+    kills[id] = kill === null ? undefined : kept;
+  }
+  const ordered = Object.fromEntries(MUTANTS.filter(({ id }) => kills[id] !== undefined).map(({ id }) => [id, kills[id]]));
+  writeFileSync(killsFile, `${JSON.stringify(ordered, null, 2)}\n`);
+  writeFileSync(pageFile, mutantsPage({ mutants: MUTANTS, absent: ABSENT, kills: ordered }));
 }
 
 function show({ id, name }, kill, ms) {
@@ -190,17 +202,6 @@ function show({ id, name }, kill, ms) {
 }
 
 await Promise.all(Array.from({ length: Number(values.jobs) }, work));
-for (const [id, kill] of results) {
-  if (kill === null) {
-    delete kills[id];
-  } else {
-    const { message: _message, ...kept } = kill;
-    kills[id] = kept;
-  }
-}
-const ordered = Object.fromEntries(MUTANTS.filter(({ id }) => kills[id] !== undefined).map(({ id }) => [id, kills[id]]));
-writeFileSync(killsFile, `${JSON.stringify(ordered, null, 2)}\n`);
-writeFileSync(pageFile, mutantsPage({ mutants: MUTANTS, absent: ABSENT, kills: ordered }));
 const survivors = hunted.filter(({ id }) => results.get(id) === null);
 console.log(`${hunted.length - survivors.length} of ${hunted.length} bugs were caught, in ${Math.round((Date.now() - began) / 1000)} s.`);
 if (survivors.length > 0) {

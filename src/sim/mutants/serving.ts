@@ -109,16 +109,4 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
       { file: "paxos/catch-up.js", find: "if (chain !== reply.chain) {", put: "if (!MUTANT && chain !== reply.chain) {" },
     ],
   },
-  {
-    id: "s25",
-    name: "The coordinator forgets the reads that wait when a round is overdue.",
-    hunt: SWARM,
-    edits: [
-      {
-        file: READ_INDEX,
-        find: "reads.queue = [...current.requests.filter((request) => !request.done), ...reads.queue];",
-        put: "reads.queue = [...(MUTANT ? [] : current.requests.filter((request) => !request.done)), ...reads.queue];",
-      },
-    ],
-  },
 ];
