@@ -35,6 +35,18 @@ test("numbers lie in the bytes as the formats say: the lowest byte first", () =>
   deepEqual([...new ByteWriter().f64(1).finish()], [0, 0, 0, 0, 0, 0, 0xf0, 0x3f]);
 });
 
+test("texts of every length, ASCII or not, take the bytes of UTF-8 behind their length", () => {
+  for (const length of [0, 1, 126, 127, 128, 300]) {
+    for (const end of ["", "ü", "\u{1f600}"]) {
+      const text = "x".repeat(length) + end;
+      const bytes = new ByteWriter(4).u8(9).text(text).u8(7).finish();
+      deepEqual(bytes, new ByteWriter().u8(9).bytes(new TextEncoder().encode(text)).u8(7).finish());
+      const reader = new ByteReader(bytes);
+      deepEqual([reader.u8(), reader.text(), reader.u8()], [9, text, 7]);
+    }
+  }
+});
+
 test("a reader never reads past its end, nor numbers that are not exact", () => {
   for (const read of [
     (reader: ByteReader) => reader.u32(),

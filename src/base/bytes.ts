@@ -164,7 +164,7 @@ export class ByteWriter {
 
   /** Text as UTF-8 behind its varint length in bytes. */
   text(text: string): this {
-    return this.bytes(utf8Encode(text));
+    return this.shortText(text) ? this : this.bytes(utf8Encode(text));
   }
 
   /** What was written, without a copy. */
@@ -180,6 +180,26 @@ export class ByteWriter {
   rewind(): this {
     this.at = this.from;
     return this;
+  }
+
+  /** Writes what is short and ASCII, as most texts are, in place. False: it is not, and nothing was written. */
+  private shortText(text: string): boolean {
+    const { length } = text;
+    if (length >= 0x80) {
+      return false;
+    }
+    this.reserve(1 + length);
+    const { buffer, at } = this;
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i);
+      if (code >= 0x80) {
+        return false;
+      }
+      buffer[at + 1 + i] = code;
+    }
+    buffer[at] = length;
+    this.at = at + 1 + length;
+    return true;
   }
 
   private eight(): this {
@@ -232,7 +252,11 @@ export class ByteReader {
   u64(): number {
     const from = this.at;
     const low = this.u32();
-    const value = this.u32() * TWO_32 + low;
+    const high = this.u32();
+    if (high === 0) {
+      return low; // a small integer to the runtime as well
+    }
+    const value = high * TWO_32 + low;
     if (!Number.isSafeInteger(value)) {
       throw new MalformedBytes(`number above 2^53 at byte ${from}`);
     }

@@ -133,9 +133,9 @@ function writeHears(writer: ByteWriter, hears: Ping["hears"]): void {
 }
 
 function readHears(reader: ByteReader): Ping["hears"] {
-  const hears: ReplicaId[] = [];
-  for (let left = readCount(reader, MEMBERS_MAX, "replicas heard"); left > 0; left--) {
-    hears.push(replicaId(reader.varint()));
+  const hears = new Array<ReplicaId>(readCount(reader, MEMBERS_MAX, "replicas heard"));
+  for (let i = 0; i < hears.length; i++) {
+    hears[i] = replicaId(reader.varint());
   }
   return hears;
 }

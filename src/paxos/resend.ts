@@ -3,7 +3,8 @@
  * one that answered "failing" after 2 ms, doubling to 50. All messages are idempotent, so asking too often is only waste.
  */
 import { type Micros, SLOT_ZERO, type Slot, slotAfter } from "./ids.js";
-import { otherVoters } from "./membership.js";
+import { currentConfiguration } from "./log.js";
+import { otherVoters, peerOf } from "./membership.js";
 import type { Outbox } from "./outbox.js";
 import { persist, send } from "./outbox.js";
 import { informPart } from "./ping.js";
@@ -132,8 +133,11 @@ function askAgain(state: ReplicaState, out: Outbox, peer: Peer, isDue: (slot: Sl
 export function resendDue(state: ReplicaState): Micros {
   let due = NOT_DUE;
   if (state.candidate !== null || state.coordinator !== null) {
-    for (const peer of otherVoters(state)) {
-      due = Math.min(due, peer.resendAt, peer.failingAt);
+    for (const voter of currentConfiguration(state).voters) {
+      const peer = voter === state.durable.replica ? undefined : peerOf(state, voter);
+      if (peer !== undefined) {
+        due = Math.min(due, peer.resendAt, peer.failingAt);
+      }
     }
   }
   return due;

@@ -19,7 +19,9 @@ export function setU64(view: DataView, at: number, value: number): void {
 
 /** Reads what setU64 wrote; above 2^53 the result is not a safe integer and the caller must refuse it. */
 export function getU64(view: DataView, at: number): number {
-  return view.getUint32(at + 4, true) * TWO_32 + view.getUint32(at, true);
+  const low = view.getUint32(at, true);
+  const high = view.getUint32(at + 4, true);
+  return high === 0 ? low : high * TWO_32 + low;
 }
 
 /** A view of `bytes` as fields. */
