@@ -54,35 +54,39 @@ export class Engine {
 
   /** Runs events until true time `end`, or until `isDone` holds after one of them. */
   async run(end: number, isDone: () => boolean = () => false): Promise<void> {
-    await this.finishTurn();
-    for (let next = this.heap.peek(); next !== undefined && next.at <= end && !isDone(); next = this.heap.peek()) {
+    for (;;) {
+      if (this.stirred || this.turnEnds.length > 0) {
+        for (let turns = 0; this.stirred || this.turnEnds.length > 0; turns++) {
+          assert(turns < TURNS_MAX, "an event ends");
+          if (this.stirred) {
+            this.stirred = false;
+            await this.drain();
+          }
+          this.endTurn();
+        }
+        await null; // what the ends of turns set off begins
+      }
+      const next = this.heap.peek();
+      if (next === undefined || next.at > end || isDone()) {
+        break;
+      }
       this.heap.pop();
       assert(next.at >= this.micros, "time does not go back");
       this.micros = next.at;
       this.events++;
       next.run();
-      if (this.stirred || this.turnEnds.length > 0) {
-        await this.finishTurn();
-      }
     }
     if (!isDone()) {
       this.micros = Math.max(this.micros, end);
     }
   }
 
-  private async finishTurn(): Promise<void> {
-    for (let turns = 0; this.stirred || this.turnEnds.length > 0; turns++) {
-      assert(turns < TURNS_MAX, "an event ends");
-      if (this.stirred) {
-        this.stirred = false;
-        await this.drain();
-      }
-      const { turnEnds } = this;
-      if (turnEnds.length > 0) {
-        this.turnEnds = [];
-        for (const work of turnEnds) {
-          work();
-        }
+  private endTurn(): void {
+    const { turnEnds } = this;
+    if (turnEnds.length > 0) {
+      this.turnEnds = [];
+      for (const work of turnEnds) {
+        work();
       }
     }
   }
