@@ -69,6 +69,9 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
     finish({ cluster, witness, clients }, served ? scenario.core : []);
   }
   trace.add(`${cluster.protocol.decided} ${String(cluster.protocol.history.chains.at(-1))}`);
+  for (const { server } of cluster.machines) {
+    trace.add(server === null || server.store.busy ? "-" : String(server.store.stateHash()));
+  }
   return {
     scenario,
     violation: watchers.failure,

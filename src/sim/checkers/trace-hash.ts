@@ -1,6 +1,7 @@
 /** One number for a whole run: equal runs have equal hashes (invariant 31), whatever machine and runtime they ran on. */
 import type { Effect, Event } from "../../paxos/effect.js";
 import type { Observer } from "../observer.js";
+import type { Operation } from "../workload/operation.js";
 
 const PRIME_A = 0x01000193;
 const PRIME_B = 0x85ebca6b;
@@ -22,9 +23,20 @@ export class TraceHash implements Observer {
     }
   }
 
-  /** Adds a fact of the end of the run. */
+  /** What a client was told, and when. */
+  answered(at: number, { client, outcome, output }: Operation): void {
+    this.mix(at);
+    this.mix(client);
+    this.mix(this.kind(outcome));
+    this.add(output?.value ?? "");
+    this.mix(output?.revision ?? -1);
+  }
+
+  /** Adds a text. */
   add(text: string): void {
-    this.mix(this.kind(text));
+    for (let i = 0; i < text.length; i++) {
+      this.mix(text.charCodeAt(i));
+    }
   }
 
   /** 16 hexadecimal digits. */
