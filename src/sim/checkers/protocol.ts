@@ -3,7 +3,7 @@
  * wrote, sent and decided, across lives. It looks at replicas and changes none.
  */
 import { present } from "../../base/assert.js";
-import { type Ballot, equalBallots } from "../../paxos/ballot.js";
+import { type Ballot, compareBallots, equalBallots, formatBallot } from "../../paxos/ballot.js";
 import type { Effect, Event, PledgeSend } from "../../paxos/effect.js";
 import { type Address, type Slot, VIRGIN } from "../../paxos/ids.js";
 import {
@@ -45,6 +45,8 @@ type Life = {
   /** The attempt under way after the last step, and what the own acceptor held then. */
   candidate: ReplicaState["candidate"];
   own: readonly PromiseEntry[];
+  /** The grant after the last step: a renewal makes a new one. */
+  grant: ReplicaState["grant"];
 };
 
 export class ProtocolChecker implements Observer {
@@ -79,6 +81,7 @@ export class ProtocolChecker implements Observer {
       reads: new Map(),
       candidate: null,
       own: [],
+      grant: null,
     });
   }
 
@@ -147,6 +150,10 @@ export class ProtocolChecker implements Observer {
     }
     this.checkEffects(life, state, effects);
     this.checkActivation(life, state);
+    if (state.grant !== life.grant) {
+      checkGrant(life.grant, state, event);
+      life.grant = state.grant;
+    }
     if (
       state.durable.replica !== VIRGIN &&
       !life.isOlder &&
@@ -215,6 +222,20 @@ export class ProtocolChecker implements Observer {
     const adopted = checkActivation(this.history, phase1);
     this.tally.add("election won");
     this.tally.add(adopted > 0 ? "values adopted" : "nothing to adopt");
+  }
+}
+
+/** A grant to another is created and renewed by its Propose or Ping alone, and a grant's ballot never falls (38). */
+function checkGrant(before: ReplicaState["grant"], { grant, durable }: Readonly<ReplicaState>, event: Event): void {
+  if (grant === null) {
+    return;
+  }
+  const isAsked = event.kind === "receive" && (event.message.kind === "propose" || event.message.kind === "ping");
+  if (grant.owner !== durable.replica && !isAsked) {
+    throw new Violation("38", `replica ${durable.replica} grants ${formatBallot(grant.ballot)} its support, which nobody asked it for`);
+  }
+  if (before !== null && compareBallots(grant.ballot, before.ballot) < 0) {
+    throw new Violation("38", `the grant of replica ${durable.replica} falls to ${formatBallot(grant.ballot)}`);
   }
 }
 

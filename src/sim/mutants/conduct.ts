@@ -272,7 +272,7 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   {
     id: "43",
     name: "There is no pre-vote.",
-    hunt: DIALOGUES,
+    hunt: swarm("chained", "quorum loss"),
     edits: [
       {
         file: ELECTION,
@@ -284,7 +284,7 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   {
     id: "65",
     name: "A Prepare gives its sender a grant.",
-    hunt: DIALOGUES,
+    hunt: SWARM,
     edits: [
       {
         file: ACCEPTOR,
