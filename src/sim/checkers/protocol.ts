@@ -4,6 +4,7 @@
  */
 import { present } from "../../base/assert.js";
 import { type Ballot, compareBallots, equalBallots, formatBallot } from "../../paxos/ballot.js";
+import { isQuorum } from "../../paxos/configuration.js";
 import type { Effect, Event, PledgeSend } from "../../paxos/effect.js";
 import { type Address, type Slot, VIRGIN } from "../../paxos/ids.js";
 import {
@@ -26,6 +27,7 @@ import type { Header, Message, PromiseEntry, PromiseReply } from "../../paxos/me
 import { applyRecord, type Durable, type WalRecord } from "../../paxos/record.js";
 import type { ReplicaState } from "../../paxos/replica.js";
 import { sightingsOf } from "../../paxos/sightings.js";
+import type { Candidate } from "../../paxos/state.js";
 import { copyDurable } from "../../storage/live-tail.js";
 import type { Tally } from "../engine/tally.js";
 import { type Observer, Violation } from "../observer.js";
@@ -154,6 +156,9 @@ export class ProtocolChecker implements Observer {
       checkGrant(life.grant, state, event);
       life.grant = state.grant;
     }
+    if (state.candidate !== null && state.candidate !== life.candidate) {
+      checkNomination(state, state.candidate, event);
+    }
     if (
       state.durable.replica !== VIRGIN &&
       !life.isOlder &&
@@ -236,6 +241,16 @@ function checkGrant(before: ReplicaState["grant"], { grant, durable }: Readonly<
   }
   if (before !== null && compareBallots(grant.ballot, before.ballot) < 0) {
     throw new Violation("38", `the grant of replica ${durable.replica} falls to ${formatBallot(grant.ballot)}`);
+  }
+}
+
+/** A ballot is drawn when the last Pong of a pre-vote came in, by handover, or by a voter that needs nobody: so no server that cannot win raises it (§2.2). */
+function checkNomination(state: Readonly<ReplicaState>, { ballot, handoverOf }: Candidate, event: Event): void {
+  const isAsked = event.kind === "receive" && event.message.kind === "pong";
+  const configuration = state.configurations.at(-1)?.configuration;
+  const isAlone = configuration !== undefined && isQuorum(configuration, (replica) => replica === state.durable.replica);
+  if (handoverOf === null && !isAsked && !isAlone) {
+    throw new Violation("pre-vote", `${formatBallot(ballot)} is drawn although no pre-vote was won`);
   }
 }
 
