@@ -100,5 +100,6 @@ test("a writer that begins again writes over its own bytes alone, whatever its s
       true,
     );
     equal(first.length, 4);
+    deepEqual([...writer.rewind().u8(1).zeros(1500).u8(2).finish()], [1, ...new Array<number>(1500).fill(0), 2]);
   }
 });

@@ -157,6 +157,14 @@ export class ByteWriter {
     return this;
   }
 
+  /** So many zeros, whatever stood there before. */
+  zeros(count: number): this {
+    this.reserve(count);
+    this.buffer.fill(0, this.at, this.at + count);
+    this.at += count;
+    return this;
+  }
+
   /** Bytes behind their varint length. */
   bytes(bytes: Uint8Array): this {
     return this.varint(bytes.length).raw(bytes);

@@ -1,6 +1,6 @@
 /**
  * The last steps of the replica, kept so that a server that stops on a bug can say what led to it. Keeping one costs a
- * store into an array; text is made only when it is dumped. It must never change what it is given.
+ * store into two arrays; text is made only when it is dumped. It must never change what it is given.
  */
 import { toHex } from "../base/bytes.js";
 import type { Effect, Event } from "../paxos/effect.js";
@@ -11,14 +11,14 @@ export const RING_STEPS = 64;
 /** Bytes longer than this are shown by length and first bytes. */
 const SHOWN_BYTES = 16;
 
-type Step = { readonly event: Event; readonly effects: readonly Effect[] };
-
 export class EventRing {
-  private readonly steps: (Step | undefined)[] = new Array<Step | undefined>(RING_STEPS).fill(undefined);
+  private readonly events: (Event | undefined)[] = new Array<Event | undefined>(RING_STEPS).fill(undefined);
+  private readonly effects: (readonly Effect[])[] = new Array<readonly Effect[]>(RING_STEPS).fill([]);
   private next = 0;
 
   add(event: Event, effects: readonly Effect[]): void {
-    this.steps[this.next] = { event, effects };
+    this.events[this.next] = event;
+    this.effects[this.next] = effects;
     this.next = (this.next + 1) % RING_STEPS;
   }
 
@@ -26,9 +26,10 @@ export class EventRing {
   dump(): readonly string[] {
     const lines: string[] = [];
     for (let i = 0; i < RING_STEPS; i++) {
-      const step = this.steps[(this.next + i) % RING_STEPS];
-      if (step !== undefined) {
-        lines.push(`${describe(step.event)} -> ${describe(step.effects)}`);
+      const at = (this.next + i) % RING_STEPS;
+      const event = this.events[at];
+      if (event !== undefined) {
+        lines.push(`${describe(event)} -> ${describe(this.effects[at])}`);
       }
     }
     return lines;

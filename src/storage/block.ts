@@ -1,10 +1,7 @@
-/** Small helpers of the block formats: alignment, 64-bit fields in place, zeros. Must never allocate per call. */
+/** Small helpers of the block formats: alignment, 64-bit fields in place. Must never allocate per call. */
 import { BLOCK_BYTES } from "./limits.js";
 
 const TWO_32 = 0x1_0000_0000;
-
-/** One block of zeros; never written to. */
-export const ZERO_BLOCK: Uint8Array = new Uint8Array(BLOCK_BYTES);
 
 /** `position` rounded up to a block. */
 export function alignUp(position: number): number {

@@ -8,7 +8,7 @@ import { compareBallots } from "../paxos/ballot.js";
 import type { WalRecord } from "../paxos/record.js";
 import { writeRecord } from "../paxos/record-codec.js";
 import { BATCH_HEADER_BYTES, type BatchHeader, encodeBatchHeader } from "./batch-header.js";
-import { alignUp, ZERO_BLOCK } from "./block.js";
+import { alignUp } from "./block.js";
 import { COMMIT_BUFFER_KEPT } from "./limits.js";
 import { type BatchSummary, emptySummary, summarize } from "./live-tail.js";
 
@@ -35,7 +35,7 @@ export class CommitBuffer {
     if (this.writer.length > COMMIT_BUFFER_KEPT) {
       this.writer = new ByteWriter(INITIAL_BYTES);
     }
-    this.writer.rewind().raw(ZERO_BLOCK.subarray(0, BATCH_HEADER_BYTES));
+    this.writer.rewind().zeros(BATCH_HEADER_BYTES);
     this.records = 0;
     this.summary = emptySummary();
     this.append(records);
@@ -69,7 +69,7 @@ export class CommitBuffer {
     const { summary } = this;
     const { salt, generation, lsn, previousEnd, promised, hardMs, oldestLive, continued } = place;
     const content = this.writer.length;
-    this.writer.raw(ZERO_BLOCK.subarray(0, alignUp(content) - content));
+    this.writer.zeros(alignUp(content) - content);
     const bytes = this.writer.finish();
     encodeBatchHeader(bytes, {
       salt,
