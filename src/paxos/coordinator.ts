@@ -9,7 +9,7 @@ import type { Batch } from "./batch.js";
 import { isQuorum, isVoter } from "./configuration.js";
 import { failAttempt, nominateAfterStepDown, startCandidacy } from "./election.js";
 import { endOwnGrant, renewGrant } from "./grant.js";
-import { type Slot, slotAfter } from "./ids.js";
+import { type Micros, type Slot, slotAfter } from "./ids.js";
 import { isLoading } from "./learner.js";
 import { advance, currentConfiguration } from "./log.js";
 import { hasIdentity, isCounted, isDiskOk, isHeard, otherVoters, peerOf, quorumWithMe, unsyncedFor } from "./membership.js";
@@ -21,8 +21,13 @@ import { pumpReads, returnReads } from "./read-index.js";
 import { expectAnswer, forgetResends, settleResend } from "./resend.js";
 import { micros, NOT_DUE, type Peer, type ReplicaState } from "./state.js";
 
-/** Without progress of the oldest proposal for so long, or with a sync of our own outstanding for so long: step down. Milliseconds. */
+/** Without progress of the oldest proposal for so long, or with a sync of our own outstanding for so long: step down. Milliseconds, at least. */
 const STUCK_MS = 2000;
+
+/** Whoever is mute counts as lame first, which lets the tie-break half decide, and whose disk hangs hands over first: both wait for suspectMs. */
+function stuckAfter({ options }: ReplicaState): Micros {
+  return micros(Math.max(STUCK_MS, options.suspectMs + options.pingMs));
+}
 
 export function isActiveCoordinator(state: ReplicaState): boolean {
   return state.coordinator !== null;
@@ -286,9 +291,9 @@ export function tickCoordinator(state: ReplicaState, out: Outbox): void {
   const oldestAnswer = state.now - micros(options.grantMs + options.pingMs);
   if (!quorumWithMe(state, (peer) => peer.okSentAt >= oldestAnswer)) {
     stepDown(state, out, "no quorum of the voters answers");
-  } else if (coordinator.proposals.size + coordinator.adopted.length > 0 && state.now - coordinator.lastProgress > micros(STUCK_MS)) {
+  } else if (coordinator.proposals.size + coordinator.adopted.length > 0 && state.now - coordinator.lastProgress > stuckAfter(state)) {
     stepDown(state, out, "the oldest proposal makes no progress although Pings pass", true);
-  } else if (unsyncedFor(state) > micros(STUCK_MS)) {
+  } else if (unsyncedFor(state) > stuckAfter(state)) {
     stepDown(state, out, "this server's disk does not answer", true);
   } else if ((!isDiskOk(state) || state.spaceLow) && coordinator.handover === null && quorumWithMe(state, (peer) => peer.diskOk)) {
     beginHandover(state, out, { heir: null, asked: false });

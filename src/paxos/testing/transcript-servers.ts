@@ -1,15 +1,19 @@
 /**
- * The servers of a transcript: their names, addresses and options. Times are the same in all transcripts, so that a reader
- * need not look them up; limits are what a `cluster` line says.
+ * The servers of a transcript: their names, addresses and options. Times and limits are the same in all transcripts, so that a
+ * reader need not look them up, unless its `cluster` line says otherwise.
  */
 import { type Address, address } from "../ids.js";
 import type { ReplicaOptions } from "../replica.js";
 
 /** Times and limits of a transcript's servers unless its `cluster` line says otherwise. */
-export type Limits = { readonly window: number; readonly windowBytes: number; readonly keep: number };
-
-const PING_MS = 100;
-const GRANT_MS = 600;
+export type Limits = {
+  readonly window: number;
+  readonly windowBytes: number;
+  readonly keep: number;
+  readonly pingMs: number;
+  /** How long a grant lasts, and a silent server is not suspected. */
+  readonly grantMs: number;
+};
 
 /** `n1` of `n1:1`. */
 export function nameOf(named: Address): string {
@@ -28,9 +32,9 @@ export function optionsOf(name: string, list: readonly string[], limits: Limits)
     clientAddress: name,
     list: list.map(addressOf),
     seed: Number(name.slice(1)),
-    pingMs: PING_MS,
-    grantMs: GRANT_MS,
-    suspectMs: GRANT_MS,
+    pingMs: limits.pingMs,
+    grantMs: limits.grantMs,
+    suspectMs: limits.grantMs,
     windowSlots: limits.window,
     windowBytes: limits.windowBytes,
     keepSlots: limits.keep,

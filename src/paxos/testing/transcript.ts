@@ -21,6 +21,8 @@ const ELECTION_MS_MAX = 5000;
 const DEFAULT_WINDOW = 4;
 const DEFAULT_KEEP = 1000;
 const DEFAULT_WINDOW_BYTES = 8 * 1024 * 1024;
+const DEFAULT_PING_MS = 100;
+const DEFAULT_GRANT_MS = 600;
 
 /** The dialogue of `commands`. Throws where a command is not understood or an invariant breaks. */
 export function runTranscript(commands: readonly string[]): readonly string[] {
@@ -73,6 +75,8 @@ class Runner {
       window: numberOf(words, "window", DEFAULT_WINDOW),
       windowBytes: numberOf(words, "window-bytes", DEFAULT_WINDOW_BYTES),
       keep: numberOf(words, "keep", DEFAULT_KEEP),
+      pingMs: numberOf(words, "ping", DEFAULT_PING_MS),
+      grantMs: numberOf(words, "grant", DEFAULT_GRANT_MS),
     };
     switch (verb) {
       case "cluster":
@@ -282,8 +286,8 @@ class Runner {
     const old = cluster.server(name);
     assert(old.state === null, "a disk is wiped while its server is down");
     const list = [...old.options.list].map((listed) => listed.slice(0, listed.indexOf(":")));
-    const { windowSlots, windowBytes, keepSlots } = old.options;
-    cluster.create([name], { window: windowSlots, windowBytes, keep: keepSlots }, list);
+    const { windowSlots, windowBytes, keepSlots, pingMs, grantMs } = old.options;
+    cluster.create([name], { window: windowSlots, windowBytes, keep: keepSlots, pingMs, grantMs }, list);
     const { disk } = cluster.server(name);
     disk.durable = { ...disk.durable, diskId: diskId("f".repeat(32)) };
     cluster.write(`the disk of ${name} is wiped`);
