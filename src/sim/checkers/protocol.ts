@@ -23,7 +23,7 @@ import {
   type History,
   readFloor,
 } from "../../paxos/invariants.js";
-import type { Header, Message, PromiseEntry, PromiseReply } from "../../paxos/message.js";
+import type { Header, Message, Pong, PromiseEntry, PromiseReply } from "../../paxos/message.js";
 import { applyRecord, type Durable, type WalRecord } from "../../paxos/record.js";
 import type { ReplicaState } from "../../paxos/replica.js";
 import { sightingsOf } from "../../paxos/sightings.js";
@@ -130,6 +130,8 @@ export class ProtocolChecker implements Observer {
     }
     if (synced !== undefined && (message.kind === "prepare" || message.kind === "promise" || message.kind === "accepted")) {
       checkPledge(this.history, { to, header, message } as PledgeSend, { boot: synced.boot, synced });
+    } else if (message.kind === "pong") {
+      checkPong(message, this.lives.get(server)?.state?.quarantined === true);
     } else if (message.kind === "propose") {
       checkProposal(this.history, message.ballot, message.slot, message.batch);
     }
@@ -149,6 +151,8 @@ export class ProtocolChecker implements Observer {
       this.tally.add("snapshot installed");
     } else if (event.kind === "snapshotTaken") {
       this.tally.add("snapshot taken");
+    } else if (event.kind === "peerGone") {
+      checkGone(state, event.address);
     }
     this.checkEffects(life, state, effects);
     this.checkActivation(life, state);
@@ -227,6 +231,21 @@ export class ProtocolChecker implements Observer {
     const adopted = checkActivation(this.history, phase1);
     this.tally.add("election won");
     this.tally.add(adopted > 0 ? "values adopted" : "nothing to adopt");
+  }
+}
+
+/** A soft grant does not outlive the process that it was given to, as far as its giver knows (§2.2): what it would cost is the time of a take-over. */
+function checkGone({ grant, now, configurations, durable }: Readonly<ReplicaState>, gone: Address): void {
+  const owner = configurations.at(-1)?.configuration.roster.find(({ replica }) => replica === grant?.owner);
+  if (grant !== null && owner?.address === gone && grant.until > Math.max(now, grant.hardUntil)) {
+    throw new Violation("gone", `replica ${durable.replica} waits for ${gone} although it knows that it is gone`);
+  }
+}
+
+/** A voter supports every coordinator whose ballot is not below what it promised, unless it is quarantined (§1.3). */
+function checkPong({ okFor, promised, ballot }: Pong, isQuarantined: boolean): void {
+  if (okFor !== (!isQuarantined && compareBallots(promised, ballot) <= 0)) {
+    throw new Violation("pong", `who promised ${formatBallot(promised)} says that it is ${okFor ? "" : "not "}for ${formatBallot(ballot)}`);
   }
 }
 

@@ -296,7 +296,7 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   {
     id: "66",
     name: "The grant of a coordinator that is gone is waited out.",
-    hunt: DIALOGUES,
+    hunt: SWARM,
     edits: [
       {
         file: "paxos/grant.js",
@@ -314,7 +314,7 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
   {
     id: "72",
     name: "A voter supports only a coordinator whose very ballot it promised.",
-    hunt: DIALOGUES,
+    hunt: SWARM,
     edits: [
       {
         file: "paxos/ping.js",
