@@ -14,7 +14,10 @@ import { admitRosterPeers, allPeers, hasIdentity, isCounted, sameCluster } from 
 import { type Genesis, type Header, type Hello, type JoinReply, PEER_VERSION } from "./message.js";
 import { notice, type Outbox, persist, send } from "./outbox.js";
 import { askEverythingAgain, hastenResend } from "./resend.js";
-import type { Peer, ReplicaState } from "./state.js";
+import { micros, type Peer, type ReplicaState } from "./state.js";
+
+/** Hello is said again in this rhythm, so that one that was late, or lost with its stream, leaves no wrong idea of us for long. Milliseconds. */
+export const HELLO_MS = 1000;
 
 function ownHello(state: ReplicaState): Hello {
   const { options, durable } = state;
@@ -59,7 +62,8 @@ export function onHello(state: ReplicaState, out: Outbox, peer: Peer, header: He
   if (!peer.foreign && (restarted || hello.decided > peer.decided)) {
     peer.decided = hello.decided; // a restarted peer may know less than it said in its former life
   }
-  explainPeer(state, out, peer, wentBack);
+  noteAge(state, peer, wentBack);
+  explainPeer(state, out, peer);
   if (restarted) {
     voidGrantOfGone(state, peer);
   }
@@ -83,9 +87,15 @@ export function onHello(state: ReplicaState, out: Outbox, peer: Peer, header: He
   }
 }
 
+/** A Hello of an older life may be late, until it was said for longer than a newer one takes to come: people are told then, lest they throw a good disk away. */
+function noteAge(state: ReplicaState, peer: Peer, wentBack: boolean): void {
+  const since = peer.wentBack?.since ?? state.now;
+  peer.wentBack = wentBack ? { since, isSure: state.now - since > micros(HELLO_MS) } : null;
+}
+
 /** Logs, once each, what a person should know about this peer. */
-function explainPeer(state: ReplicaState, out: Outbox, peer: Peer, wentBack: boolean): void {
-  if (wentBack) {
+function explainPeer(state: ReplicaState, out: Outbox, peer: Peer): void {
+  if (peer.wentBack?.isSure === true) {
     notice(
       state,
       out,
@@ -106,7 +116,7 @@ export function peerWarnings(state: ReplicaState, peer: Peer): string[] {
     return [];
   }
   const warnings: string[] = [];
-  if (peer.foreign) {
+  if (peer.foreign && peer.wentBack?.isSure !== false) {
     warnings.push(
       `${address} is not counted: it belongs to another cluster, or came back with an older copy of its disk. Check its data directory and the lists of replicas.`,
     );

@@ -21,7 +21,7 @@ import { onCheckpoint } from "./checkpoint.js";
 import { beginHandover, canPropose, countOwnAcceptances, onAccepted, propose, stepDownIfBelow, tickCoordinator } from "./coordinator.js";
 import type { Effect, Event } from "./effect.js";
 import { nominationDue, onHandover, onNominate, onPrepareRefused, scheduleFirstNomination, tickElection } from "./election.js";
-import { onGenesis, onGenesisAck, onHello, onJoinReply, resendGenesis, sayHello, tryFound } from "./founding.js";
+import { HELLO_MS, onGenesis, onGenesisAck, onHello, onJoinReply, resendGenesis, sayHello, tryFound } from "./founding.js";
 import { followedCoordinator, voidGrantOfGone } from "./grant.js";
 import { type Address, SLOT_ZERO } from "./ids.js";
 import { onInform } from "./learner.js";
@@ -121,9 +121,6 @@ function onStart(state: ReplicaState, out: Outbox, durable: ReplicaState["durabl
   admitRosterPeers(state);
   scheduleFirstNomination(state);
 }
-
-/** Hello is said again in this rhythm, so that one that was late, or lost with its stream, leaves no wrong idea of us for long. Milliseconds. */
-const HELLO_MS = 1000;
 
 function onTick(state: ReplicaState, out: Outbox): void {
   if (state.now >= state.wakeAt) {

@@ -59,6 +59,8 @@ export type Peer = {
   lineage: Lineage;
   /** Its disk is not the one this identity belongs to, or it went back in time: it is never counted. */
   foreign: boolean;
+  /** Its last Hello was of an older life than one before: since when none came of the newer, and whether it was repeated, so that it is not just late. */
+  wentBack: { readonly since: Micros; readonly isSure: boolean } | null;
   /** Its process is gone: the connection closed and a new one was refused. */
   gone: boolean;
   lastHeard: Micros;
@@ -251,6 +253,7 @@ export function newPeer(address: Address): Peer {
     clusterId: NO_CLUSTER,
     lineage: NO_LINEAGE,
     foreign: false,
+    wentBack: null,
     gone: false,
     lastHeard: NEVER,
     lastPong: NEVER,
