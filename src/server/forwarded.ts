@@ -1,7 +1,8 @@
 /**
  * Writes that other servers forwarded to this one as coordinator: decoded, queued for the next batch, and answered with the
- * state machine's replies when they are applied here. A coordinator that steps down refuses what it never proposed and forgets
- * the rest: the other server asks the next one, under the same numbers.
+ * state machine's replies when they are applied here. What is asked again while it waits here is never proposed twice for that:
+ * the later this server is, the more it would have to do. A coordinator that steps down refuses what it never proposed and
+ * forgets the rest: the other server asks the next one, under the same numbers.
  */
 import { ByteReader, ByteWriter, MalformedBytes } from "../base/bytes.js";
 import { type BatchBuilder, BatchCursor } from "../kv/batch.js";
@@ -27,7 +28,9 @@ type Queued = {
   readonly seq: number;
   readonly firstUnacked: number;
   readonly command: Uint8Array;
-  readonly wait: Wait;
+  /** Who gets the reply: the Forward that asked last. */
+  wait: Wait;
+  proposed: boolean;
 };
 
 export type ForwardedOptions = {
@@ -41,7 +44,8 @@ export class ForwardedWrites {
   private queue: Queued[] = [];
   private queueFrom = 0;
   private queuedBytes = 0;
-  private readonly waits = new Map<SessionId, Map<number, Wait>>();
+  /** Commands without a reply, the newest under each number. */
+  private readonly open = new Map<SessionId, Map<number, Queued>>();
 
   constructor(options: ForwardedOptions) {
     this.options = options;
@@ -54,23 +58,38 @@ export class ForwardedWrites {
   /** Takes a Forward that arrived while this server coordinates. Throws MalformedBytes, having taken nothing. */
   add(from: Address, id: number, payload: Uint8Array): void {
     const wait: Wait = { from, id, remaining: 0, replies: new ByteWriter(payload.length > 4096 ? 4096 : 256) };
-    const items: Queued[] = [];
+    const fresh: Queued[] = [];
+    const again: Queued[] = [];
+    let freshBytes = 0;
     const cursor = new BatchCursor(payload);
     while (cursor.nextGroup()) {
+      const session = sessionId(cursor.session);
+      const ofSession = this.open.get(session);
       while (cursor.nextCommand()) {
         const command = payload.subarray(cursor.commandFrom, cursor.commandEnd);
         decodeCommand(command); // once decided, what cannot be read would stop every server, at every start
-        items.push({ session: sessionId(cursor.session), seq: cursor.seq, firstUnacked: cursor.firstUnacked, command, wait });
+        const { seq, firstUnacked } = cursor;
+        const asked = ofSession?.get(seq);
+        if (asked !== undefined && !asked.proposed) {
+          again.push(asked);
+        } else {
+          const kept = again.length > 0 ? command.slice() : command; // not all of a message that is queued already, for a part of it
+          fresh.push({ session, seq, firstUnacked, command: kept, wait, proposed: false });
+          freshBytes += command.length;
+        }
       }
     }
-    const tooMany = this.queue.length - this.queueFrom + items.length > FORWARDED_WAITING_MAX;
-    if (tooMany || this.queuedBytes + payload.length > FORWARDED_WAITING_BYTES_MAX) {
+    const tooMany = this.queue.length - this.queueFrom + fresh.length > FORWARDED_WAITING_MAX;
+    if (tooMany || this.queuedBytes + freshBytes > FORWARDED_WAITING_BYTES_MAX) {
       this.refuse(from, id);
       return;
     }
-    for (const item of items) {
+    for (const item of again) {
+      this.answerInstead(item, wait);
+    }
+    this.queuedBytes += freshBytes;
+    for (const item of fresh) {
       this.queue.push(item);
-      this.queuedBytes += item.command.length;
       if (item.session !== NO_SESSION) {
         this.expect(item);
       }
@@ -81,26 +100,30 @@ export class ForwardedWrites {
   fill(builder: BatchBuilder, caps: BatchCaps): void {
     for (let item = this.queue[this.queueFrom]; item !== undefined; item = this.queue[this.queueFrom]) {
       if (!fits(builder, item.command.length, caps)) {
-        return;
+        break;
       }
       builder.add(item.session, item.seq, item.firstUnacked, item.command);
+      item.proposed = true;
       this.queuedBytes -= item.command.length;
       this.queueFrom++;
     }
-    this.queue = [];
-    this.queueFrom = 0;
+    if (this.queueFrom * 2 >= this.queue.length) {
+      this.queue = this.queue.slice(this.queueFrom); // also where it is never empty: what was proposed must not stay
+      this.queueFrom = 0;
+    }
   }
 
   /** A command of another server's session was applied here. */
   onApplied(session: SessionId, seq: number, reply: Reply): void {
-    const ofSession = this.waits.get(session);
-    const wait = ofSession?.get(seq);
-    if (ofSession === undefined || wait === undefined) {
+    const ofSession = this.open.get(session);
+    const asked = ofSession?.get(seq);
+    if (ofSession === undefined || asked === undefined) {
       return;
     }
+    const { wait } = asked;
     ofSession.delete(seq);
     if (ofSession.size === 0) {
-      this.waits.delete(session);
+      this.open.delete(session);
     }
     const encoded = encodeReply(reply);
     if (encoded.length <= REPLY_BYTES_MAX) {
@@ -125,7 +148,7 @@ export class ForwardedWrites {
     this.queue = [];
     this.queueFrom = 0;
     this.queuedBytes = 0;
-    this.waits.clear();
+    this.open.clear();
     for (const { from, id } of unproposed) {
       this.refuse(from, id);
     }
@@ -143,17 +166,25 @@ export class ForwardedWrites {
   }
 
   private expect(item: Queued): void {
-    let ofSession = this.waits.get(item.session);
+    let ofSession = this.open.get(item.session);
     if (ofSession === undefined) {
       ofSession = new Map();
-      this.waits.set(item.session, ofSession);
+      this.open.set(item.session, ofSession);
     }
     const asked = ofSession.get(item.seq);
-    ofSession.set(item.seq, item.wait);
+    ofSession.set(item.seq, item);
     item.wait.remaining++;
     if (asked !== undefined) {
-      this.countDown(asked); // asked again in another Forward, which gets the reply; the first must not wait for it
+      this.countDown(asked.wait); // asked again in another Forward, which gets the reply; the first must not wait for it
     }
+  }
+
+  /** A command that is still queued was asked again by another Forward, which gets the reply; the one before must not wait for it. */
+  private answerInstead(item: Queued, wait: Wait): void {
+    const before = item.wait;
+    item.wait = wait;
+    wait.remaining++;
+    this.countDown(before);
   }
 }
 
