@@ -9,7 +9,7 @@ import type { ReplySink } from "../kv/reply.js";
 import type { Batch } from "../paxos/batch.js";
 import { type Slot, slot as slotOf } from "../paxos/ids.js";
 
-/** After so much applying in one turn, in the state machine's units of about a microsecond, the event loop goes on first. */
+/** After so much applying in one turn, all batches together, in the state machine's units of about a microsecond, the event loop goes on first. */
 export const TURN_UNITS = 2 * SLICE_UNITS;
 /** What a batch costs besides its commands, in the same units. */
 const BATCH_UNITS = 5;
@@ -30,6 +30,8 @@ export class Applier {
   private from = 0;
   private running = false;
   private resumeScheduled = false;
+  /** What is left of this turn's. */
+  private units = TURN_UNITS;
   private appliedSlot: Slot;
 
   constructor(options: ApplierOptions) {
@@ -49,6 +51,11 @@ export class Applier {
   /** Decided batches that are not applied yet. */
   get backlog(): number {
     return this.queue.length - this.from;
+  }
+
+  /** The turn of the event loop is over: the next may apply as much again. */
+  endTurn(): void {
+    this.units = TURN_UNITS;
   }
 
   /** Takes the batch of the next slot, and applies it now where nothing is ahead of it and it is small. */
@@ -74,9 +81,8 @@ export class Applier {
       return;
     }
     this.running = true;
-    let units = TURN_UNITS;
-    while (this.from < this.queue.length && units > 0) {
-      units -= this.applyNext(units);
+    while (this.from < this.queue.length && this.units > 0) {
+      this.units -= this.applyNext(this.units);
     }
     this.running = false;
     if (this.from === this.queue.length) {
@@ -87,6 +93,7 @@ export class Applier {
     this.resumeScheduled = true;
     this.options.later(() => {
       this.resumeScheduled = false;
+      this.endTurn();
       this.run();
     });
   }

@@ -406,6 +406,7 @@ export class Server {
       commit: (records, done) => storage.wal.commit(records, done),
       onEffect: (effect) => this.onEffect(effect),
       onTurnEnd: (diskIdle) => {
+        this.applier.endTurn();
         this.proposals.cut(diskIdle);
         this.reads.flush();
       },
