@@ -6,7 +6,7 @@ import { present } from "../../base/assert.js";
 import { type Ballot, compareBallots, equalBallots, formatBallot } from "../../paxos/ballot.js";
 import { isQuorum } from "../../paxos/configuration.js";
 import type { Effect, Event, PledgeSend } from "../../paxos/effect.js";
-import { type Address, type Slot, VIRGIN } from "../../paxos/ids.js";
+import { type Address, type DiskId, type ReplicaId, type Slot, VIRGIN } from "../../paxos/ids.js";
 import {
   checkActivation,
   checkApply,
@@ -31,7 +31,17 @@ import type { Candidate } from "../../paxos/state.js";
 import { copyDurable } from "../../storage/live-tail.js";
 import type { Tally } from "../engine/tally.js";
 import { type Observer, Violation } from "../observer.js";
-import { checkRecovered } from "./recovered.js";
+import { checkRecovered, type DiskPast } from "./recovered.js";
+
+const PLEDGES: ReadonlySet<Message["kind"]> = new Set([
+  "hello",
+  "prepare",
+  "promise",
+  "accepted",
+  "genesisAck",
+  "snapshotAck",
+  "settleAck",
+]);
 
 /** What is remembered of one server's present life. */
 type Life = {
@@ -58,25 +68,26 @@ export class ProtocolChecker implements Observer {
   private readonly lives = new Map<number, Life>();
   /** What each disk was told to hold. */
   private readonly disks = new Map<number, Durable>();
+  /** The disk that each ReplicaId was given to. */
+  private readonly owners = new Map<ReplicaId, DiskId>();
 
   constructor(addresses: readonly Address[], tally: Tally) {
     this.addresses = addresses;
     this.tally = tally;
   }
 
-  /** The replica of a server that has begun a life; its first step follows. `durable` is what recovery returned; `whole`: nobody damaged the disk. */
-  begin(server: number, state: Readonly<ReplicaState>, { durable, whole }: { readonly durable: Durable; readonly whole: boolean }): void {
+  /** The replica of a server that has begun a life; its first step follows. `durable` is what recovery returned. */
+  begin(server: number, state: Readonly<ReplicaState>, { durable, past }: { readonly durable: Durable; readonly past: DiskPast }): void {
     const { promised } = durable;
     const told = this.disks.get(server);
-    if (told !== undefined && whole) {
-      checkRecovered(server, told, durable);
+    if (told !== undefined) {
+      checkRecovered(server, { told, found: durable }, past);
     }
-    const isOlder = told !== undefined && told.diskId === durable.diskId && durable.boot <= told.boot;
     this.disks.set(server, copyDurable(durable));
     this.count(server, durable);
     this.lives.set(server, {
       state,
-      isOlder,
+      isOlder: past.restored,
       promised,
       decided: 0 as Slot,
       applied: (durable.snapshot?.index ?? 0) as Slot,
@@ -116,7 +127,19 @@ export class ProtocolChecker implements Observer {
     const disk = present(this.disks.get(server), "a server that commits has begun a life");
     for (const record of records) {
       applyRecord(disk, record);
+      if (record.kind === "identity") {
+        this.checkOwner(record.replica, disk.diskId);
+      }
       checkSynced(this.history, { address: this.addresses[server] as Address, replica: disk.replica }, record);
+    }
+  }
+
+  /** A ReplicaId names one disk for ever (33). */
+  private checkOwner(replica: ReplicaId, disk: DiskId): void {
+    const owner = this.owners.get(replica) ?? disk;
+    this.owners.set(replica, owner);
+    if (owner !== disk) {
+      throw new Violation("33", `replica ${replica} was given to disk ${owner}, and now to ${disk}`);
     }
   }
 
@@ -127,6 +150,9 @@ export class ProtocolChecker implements Observer {
     const synced = this.disks.get(server);
     if (this.lives.get(server)?.isOlder === true) {
       return;
+    }
+    if (synced !== undefined) {
+      checkIdentity(synced, header, message);
     }
     if (synced !== undefined && (message.kind === "prepare" || message.kind === "promise" || message.kind === "accepted")) {
       checkPledge(this.history, { to, header, message } as PledgeSend, { boot: synced.boot, synced });
@@ -270,6 +296,22 @@ function checkNomination(state: Readonly<ReplicaState>, { ballot, handoverOf }: 
   const isAlone = configuration !== undefined && isQuorum(configuration, (replica) => replica === state.durable.replica);
   if (handoverOf === null && !isAsked && !isAlone) {
     throw new Violation("pre-vote", `${formatBallot(ballot)} is drawn although no pre-vote was won`);
+  }
+}
+
+/** No pledge speaks under an identity, or of a life, that is not on its disk (14; PROTOCOL §1.8). */
+function checkIdentity(synced: Durable, header: Header, message: Message): void {
+  if (PLEDGES.has(message.kind) && header.from !== VIRGIN && header.from !== synced.replica) {
+    throw new Violation("14", `${message.kind} leaves under replica ${header.from}, but ${synced.replica} is on disk`);
+  }
+  if (message.kind === "hello" && (message.boot !== synced.boot || message.diskId !== synced.diskId)) {
+    throw new Violation(
+      "14",
+      `Hello names life ${message.boot} of disk ${message.diskId}, but ${synced.boot} of ${synced.diskId} is on it`,
+    );
+  }
+  if (message.kind === "genesisAck" && synced.replica === VIRGIN) {
+    throw new Violation("14", "GenesisAck leaves before Genesis is on disk");
   }
 }
 

@@ -15,6 +15,7 @@ import type { Logger } from "../../server/logger.js";
 import { Server } from "../../server/server.js";
 import { openStorage, type Storage } from "../../storage/storage.js";
 import { StorageFailure } from "../../storage/storage-failure.js";
+import type { DiskPast } from "../checkers/recovered.js";
 import type { SimDisk } from "../disk/sim-disk.js";
 import type { Engine } from "../engine/engine.js";
 import { Host } from "../engine/host.js";
@@ -41,7 +42,7 @@ export type MachineOptions = {
   readonly tally: Tally;
   readonly watchers: Watchers;
   /** A life is about to take its first step: checkers may look at its replica from now on. */
-  readonly onServer: (server: Server, life: { readonly durable: Durable; readonly whole: boolean }) => void;
+  readonly onServer: (server: Server, life: { readonly durable: Durable; readonly past: DiskPast }) => void;
 };
 
 export class Machine {
@@ -200,7 +201,7 @@ export class Machine {
     });
     this.fail = (failing, failure) => failing === host && server.fatal(failure);
     this.running = server;
-    this.options.onServer(server, { durable: storage.durable, whole: !this.disk.forgetful });
+    this.options.onServer(server, { durable: storage.durable, past: { ...this.disk.past, forgetful: this.disk.forgetful } });
     await server.start();
   }
 

@@ -71,6 +71,8 @@ export class SimDisk {
   private atDeath: { readonly wipe: boolean; readonly restore: DiskCopy | null } = { wipe: false, restore: null };
   private readonly backups = new Map<number, DiskCopy>();
   private isDamaged = false;
+  private wasWiped = false;
+  private isRestored = false;
   private mayLose = false;
   private logDamaged = false;
   private refusedLife = false;
@@ -89,6 +91,11 @@ export class SimDisk {
   /** Whether recovery may rightly return less than was synced. Rot in the log is no reason: it is found, or it did not hit what is needed. */
   get forgetful(): boolean {
     return this.mayLose;
+  }
+
+  /** Whether it was emptied at some time, and whether what it holds was put there from a copy. */
+  get past(): { readonly wiped: boolean; readonly restored: boolean } {
+    return { wiped: this.wasWiped, restored: this.isRestored };
   }
 
   /** Whether the present process, or the last until the next begins, may rightly blame the disk: it was refused space or a sync, or the disk is damaged. */
@@ -161,6 +168,8 @@ export class SimDisk {
     }
     this.isDamaged = true;
     this.mayLose = true;
+    this.wasWiped = true;
+    this.isRestored = false;
     this.logDamaged = false;
     this.options.tally.add("disk wiped");
   }
@@ -179,6 +188,7 @@ export class SimDisk {
     }
     this.isDamaged = true;
     this.mayLose = true;
+    this.isRestored = true;
     this.logDamaged = false;
     this.options.tally.add("disk restored");
   }

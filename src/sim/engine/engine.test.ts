@@ -41,6 +41,25 @@ test("what a promise sets off belongs to the event, however deep, and turns end 
   deepEqual(seen, ["promise at 10", "turn", "next"]);
 });
 
+test("what the end of a turn sets off belongs to the turn, however deep", async () => {
+  const engine = new Engine(drain);
+  const seen: string[] = [];
+  engine.after(10, () => {
+    engine.endOfTurn(() => {
+      const deep = async (): Promise<void> => {
+        for (let i = 0; i < 50; i++) {
+          await null;
+        }
+        seen.push(`promise at ${engine.now}`);
+      };
+      void deep();
+    });
+  });
+  engine.after(11, () => seen.push("next"));
+  await engine.run(100);
+  deepEqual(seen, ["promise at 10", "next"]);
+});
+
 test("a run stops when it is told to, and goes on from there", async () => {
   const engine = new Engine(drain);
   let count = 0;

@@ -64,7 +64,6 @@ export class Engine {
           }
           this.endTurn();
         }
-        await null; // what the ends of turns set off begins
       }
       const next = this.heap.peek();
       if (next === undefined || next.at > end || isDone()) {
@@ -85,6 +84,7 @@ export class Engine {
     const { turnEnds } = this;
     if (turnEnds.length > 0) {
       this.turnEnds = [];
+      this.stirred = true; // what it sets off belongs to the turn too
       for (const work of turnEnds) {
         work();
       }

@@ -84,7 +84,7 @@ export class Host {
     this.pauses++;
   }
 
-  /** SIGCONT: what came meanwhile runs now, in order. */
+  /** SIGCONT: what came meanwhile runs now, in order, each in a turn of its own. */
   resume(): void {
     this.pauses--;
     if (this.pauses > 0) {
@@ -93,8 +93,7 @@ export class Host {
     const { held } = this;
     this.held = [];
     for (const work of held) {
-      this.enter(work);
-      this.engine.stir();
+      this.after(0, work);
     }
   }
 
