@@ -6,6 +6,7 @@ import { encodePlainPut } from "../kv/command.js";
 import { revision, type SessionId, sessionId } from "../kv/model.js";
 import { type Address, address } from "../paxos/ids.js";
 import { FORWARDED_WAITING_MAX, ForwardedWrites, readForwardedReplies } from "./forwarded.js";
+import { isKept } from "./testing/is-kept.js";
 
 const b = address("127.0.0.1:9001");
 const ours = sessionId(3);
@@ -101,4 +102,20 @@ test("a coordinator that steps down refuses the Forward that asked last", () => 
   forwarded.add(b, 11, forwardOf(ours, [1]));
   forwarded.stepDown();
   deepEqual(replies, ["answer 10: ", "refuse 11"]);
+});
+
+test("under a load that never leaves the queue empty, what was answered is not kept", async () => {
+  const { forwarded, propose, apply } = harness();
+  const keptAfter = (count: number, from: number): Promise<boolean> =>
+    isKept(() => {
+      const payload = forwardOf(ours, [from]);
+      forwarded.add(b, from, payload);
+      forwarded.add(b, from + 1, forwardOf(ours, numbers(from + 1, count)));
+      for (let k = 0; k < count; k++) {
+        apply(propose(1));
+      }
+      return new WeakRef(payload.buffer);
+    });
+  equal(await keptAfter(0, 1), true);
+  equal(await keptAfter(10, 2), false);
 });

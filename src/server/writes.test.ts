@@ -8,6 +8,7 @@ import { SESSION_OUTSTANDING_MAX } from "../kv/limits.js";
 import { revision, sessionId } from "../kv/model.js";
 import type { Reply } from "../kv/reply.js";
 import { GONE_WAITING_MIN } from "./gone-look.js";
+import { isKept } from "./testing/is-kept.js";
 import { WRITES_WAITING_MAX, Writes } from "./writes.js";
 
 const caps = { bytes: 1 << 20, commands: 1000 };
@@ -172,4 +173,26 @@ test("where many wait, writes that were never sent and nobody waits for lose the
   equal(writes.count, 2);
   match(seen[0] ?? "", /^w1 unavailable not-applied/);
   deepEqual(send(), ["7/2>1"]);
+});
+
+test("under a load that never leaves the queue empty, what was answered is not kept", async () => {
+  const { writes, add, send } = harness();
+  const kept = await isKept(() => {
+    const command = encodePlainPut(bytes("large"), new Uint8Array(1000));
+    writes.add(command, { deadline: 1000, done: () => {}, fail: () => {} });
+    return new WeakRef(command);
+  });
+  equal(kept, true);
+  const keptLater = await isKept(() => {
+    const command = encodePlainPut(bytes("larger"), new Uint8Array(1000));
+    writes.add(command, { deadline: 1000, done: () => {}, fail: () => {} });
+    for (let seq = 1; seq <= 10; seq++) {
+      add(`k${seq}`);
+      send({ ...caps, commands: 1 });
+      writes.onApplied(seq, ok);
+    }
+    return new WeakRef(command);
+  });
+  equal(writes.count, 2);
+  equal(keptLater, false);
 });
