@@ -255,9 +255,8 @@ export function resendGenesis(state: ReplicaState, out: Outbox): void {
 }
 
 function sendGenesis(state: ReplicaState, out: Outbox, peer: Peer): void {
-  const { durable, founding } = state;
-  const isSynced = founding.identityLsn === null || founding.identityLsn <= state.persistedLsn;
-  if (isSynced && durable.trimmed === SLOT_ZERO && durable.trimmedConfiguration !== null) {
+  const { durable } = state;
+  if (durable.trimmed === SLOT_ZERO && durable.trimmedConfiguration !== null) {
     const { clusterId: cluster, lineage, trimmedConfiguration } = durable;
     send(state, out, [peer.address], { kind: "genesis", clusterId: cluster, lineage, configuration: trimmedConfiguration });
   }

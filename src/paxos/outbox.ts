@@ -16,8 +16,14 @@ export function headerOf(state: ReplicaState): Header {
   return { clusterId, lineage, from: replica, epoch: state.configurations.at(-1)?.configuration.epoch ?? 0 };
 }
 
+/**
+ * Sends a notice, unless the identity it would speak under is not synced yet: the first message under a ReplicaId comes after
+ * its record (PROTOCOL §1.8), and every notice is said again or asked for again.
+ */
 export function send(state: ReplicaState, out: Outbox, to: readonly Address[], message: Notice): void {
-  if (to.length > 0) {
+  const { identityLsn } = state.founding;
+  const isNamed = identityLsn === null || identityLsn <= state.persistedLsn;
+  if (to.length > 0 && isNamed) {
     out.push({ kind: "send", to, header: headerOf(state), message });
   }
 }

@@ -33,16 +33,6 @@ import type { Tally } from "../engine/tally.js";
 import { type Observer, Violation } from "../observer.js";
 import { checkRecovered, type DiskPast } from "./recovered.js";
 
-const PLEDGES: ReadonlySet<Message["kind"]> = new Set([
-  "hello",
-  "prepare",
-  "promise",
-  "accepted",
-  "genesisAck",
-  "snapshotAck",
-  "settleAck",
-]);
-
 /** What is remembered of one server's present life. */
 type Life = {
   state: Readonly<ReplicaState> | null;
@@ -299,9 +289,9 @@ function checkNomination(state: Readonly<ReplicaState>, { ballot, handoverOf }: 
   }
 }
 
-/** No pledge speaks under an identity, or of a life, that is not on its disk (14; PROTOCOL §1.8). */
+/** Nobody speaks under an identity, or of a life, that is not on its disk (14; PROTOCOL §1.8). */
 function checkIdentity(synced: Durable, header: Header, message: Message): void {
-  if (PLEDGES.has(message.kind) && header.from !== VIRGIN && header.from !== synced.replica) {
+  if (header.from !== VIRGIN && header.from !== synced.replica) {
     throw new Violation("14", `${message.kind} leaves under replica ${header.from}, but ${synced.replica} is on disk`);
   }
   if (message.kind === "hello" && (message.boot !== synced.boot || message.diskId !== synced.diskId)) {
