@@ -16,8 +16,10 @@ const RESEND_ROUND_TRIPS = 4;
 const FAILING_MS_MIN = 2;
 const FAILING_MS_MAX = 50;
 
+/** Bounded like the doubling: an answer that came only after an outage was a long time in coming, and says nothing of the next. */
 function baseWait(peer: Peer): Micros {
-  return Math.max(micros(RESEND_MS_MIN), RESEND_ROUND_TRIPS * Math.max(peer.acceptTime, peer.roundTrip));
+  const trips = RESEND_ROUND_TRIPS * Math.max(peer.acceptTime, peer.roundTrip);
+  return Math.min(Math.max(micros(RESEND_MS_MIN), trips), micros(RESEND_MS_MAX));
 }
 
 /** Something was just asked of this voter. */

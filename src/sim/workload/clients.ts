@@ -25,8 +25,12 @@ export type ClientsOptions = { readonly cluster: World; readonly workload: Workl
 /** One key in so many is long, up to so many bytes. */
 const LONG_KEY_CHANCE = 0.06;
 const LONG_KEY_BYTES_MAX = 3000;
-/** How long one write of `insist`, and one last read, may take; the pause before the next try. */
-const INSIST_MS = 2000;
+/**
+ * How long one write of `insist` may take, and one last read; the pause before the next try. The write waits for its turn behind all that was
+ * asked before it: one that gave up early and asked anew would only make the queue of a slow cluster longer.
+ */
+const INSIST_MS = 30_000;
+const READ_MS = 2000;
 const AGAIN_MICROS = 20_000;
 /** The last reads are over by then. */
 const READ_ALL_MS = 60_000;
@@ -138,7 +142,7 @@ export class Clients {
       return;
     }
     const visitor = visitors[server] as Client;
-    visitor.once({ server, key, kind: "get", timeoutMs: INSIST_MS }, ({ kind }, operation) => {
+    visitor.once({ server, key, kind: "get", timeoutMs: READ_MS }, ({ kind }, operation) => {
       if (kind === "ok") {
         this.finalReads.push(operation);
       }
