@@ -1,6 +1,7 @@
 /**
  * What `synod sim` was told, checked: every mistake names the flag and what would be right. It must start nothing.
  */
+import { resolve } from "node:path";
 import { CLOCK_FAULTS, DISK_FAULTS, FAULT_KINDS, type FaultKind, NETWORK_FAULTS, PROCESS_FAULTS } from "../../sim/scenario/faults.js";
 import { badArgument } from "../errors.js";
 import { type Flags, isSet, textFlag } from "../flags.js";
@@ -86,6 +87,12 @@ function refuseTogether(flags: Flags, { quorum, demo, replay, pulse, trace }: Si
   const scenario = ["seed", "seeds", "minutes", "servers", "faults", "mutant"].find((name) => isGiven(flags, name));
   if (demo !== null && (scenario !== undefined || replay !== null)) {
     throw badArgument(`--${scenario ?? "replay"} does not go with --demo, which has a schedule of its own`, `synod sim --demo ${demo}`);
+  }
+  if (demo !== null && trace !== null) {
+    throw badArgument("--trace does not go with --demo, which tells everything by itself", `synod sim --demo ${demo} > ${trace}`);
+  }
+  if (replay !== null && trace !== null && resolve(replay) === resolve(trace)) {
+    throw badArgument("--trace names the file of --replay, which it would overwrite", `synod sim --replay ${replay} --trace run.txt`);
   }
   if (replay !== null && scenario !== undefined) {
     throw badArgument(`--${scenario} does not go with --replay, whose file says everything`, `synod sim --replay ${replay}`);

@@ -1,6 +1,7 @@
 /** Scenarios in files: a shrunk failure is written down, and read again to be replayed. It must take nothing from a file unchecked. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { z } from "zod";
 import { FAULT_KINDS, type FaultKind } from "../../sim/scenario/faults.js";
 import type { Scenario } from "../../sim/scenario/scenario.js";
@@ -36,19 +37,22 @@ const scenario = z.looseObject({
 });
 const file = z.looseObject({ format: z.literal(FORMAT), invariant: text.nullable(), mutant: text.nullable(), scenario });
 
-/** Writes the scenario to `synod-sim-<seed>.json` in the present folder; returns the file's absolute path. */
+/**
+ * Writes the scenario to `synod-sim-<seed>.json` in the present folder, or where that takes no file in the one for temporary files: a
+ * report must not be lost for it. Returns the file's absolute path.
+ */
 export function writeReplay(replayed: Replayed, commit: string): string {
-  const path = resolve(`synod-sim-${replayed.scenario.seed}.json`);
+  const name = `synod-sim-${replayed.scenario.seed}.json`;
+  const content = `${JSON.stringify({ format: FORMAT, commit, ...replayed }, null, 2)}\n`;
+  const path = resolve(name);
   try {
-    writeFileSync(path, `${JSON.stringify({ format: FORMAT, commit, ...replayed }, null, 2)}\n`);
-  } catch (error) {
-    throw new CliError(`the shrunk scenario cannot be written to ${path}: ${reason(error)}`, {
-      exitCode: EXIT.io,
-      hint: "the same command in a folder that can be written to",
-      cause: error,
-    });
+    writeFileSync(path, content);
+    return path;
+  } catch {
+    const elsewhere = join(tmpdir(), name);
+    writeFileSync(elsewhere, content);
+    return elsewhere;
   }
-  return path;
 }
 
 /** The scenario of a file that `writeReplay` wrote. */

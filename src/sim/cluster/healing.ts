@@ -27,6 +27,8 @@ const CALM_WAITS = 3;
 /** How often the state of things is looked at. */
 const LOOK_MS = 20;
 const FOREVER_MS = 1e9;
+/** How often a server that is down is started again until the cluster is founded. */
+const REVIVE_MS = 200;
 /** Until a cluster that lost its quorum has come to rest, and how long it must stay so. */
 const SETTLE_MS = 10_000;
 const BLOCKED_MS = 10_000;
@@ -102,12 +104,20 @@ async function found({ cluster, scenario }: Patient): Promise<boolean> {
   if (isDone()) {
     return true;
   }
-  for (const machine of machines) {
-    machine.start();
-  }
+  let isOver = false;
+  const revive = (): void => {
+    for (const machine of machines) {
+      machine.start();
+    }
+    if (!isOver) {
+      engine.after(REVIVE_MS * MICROS_A_MILLI, revive); // one may come to its end only now: a stop, or a start on a disk that was full
+    }
+  };
+  revive();
   const held = scenario.held.length > 0;
   const lost = machines.some(({ disk }) => disk.damaged);
   await cluster.run(engine.now + FOUNDING_MS * MICROS_A_MILLI, isDone);
+  isOver = true;
   if (!isDone() && !lost && !held && watchers.failure === null) {
     const missing = machines.filter(({ index }) => !protocol.history.founded.has(cluster.addresses[index] as Address));
     watchers.fail(
@@ -179,6 +189,7 @@ async function demandBlocked({ cluster, scenario, clients }: Patient): Promise<v
 function abandon(cluster: Cluster, index: number, dead: boolean): void {
   if (dead) {
     cluster.machine(index).kill();
+    cluster.machine(index).unusable = "left dead"; // nor does a start that is due bring it back
     return;
   }
   const others = cluster.machines.map((machine) => machine.index).filter((other) => other !== index);

@@ -112,8 +112,8 @@ const IDENTITY_MUTANTS: readonly Mutant[] = [
       },
       {
         file: FOUNDING,
-        find: "if (isSynced && durable.trimmed === SLOT_ZERO && ",
-        put: "if (isSynced && (MUTANT || durable.trimmed === SLOT_ZERO) && ",
+        find: "if (durable.trimmed === SLOT_ZERO && ",
+        put: "if ((MUTANT || durable.trimmed === SLOT_ZERO) && ",
       },
     ],
   },
