@@ -158,7 +158,11 @@ const IDENTITY_MUTANTS: readonly Mutant[] = [
       {
         file: FOUNDING,
         find: "    resetLog(state);\n",
-        put: "    if (MUTANT) {\n        send(state, out, allPeers(state), ownHello(state));\n    }\n    resetLog(state);\n",
+        put: `    if (MUTANT) {
+        const header = { clusterId: cluster, lineage, from: own.replica, epoch: configuration.epoch };
+        out.push({ kind: "send", to: allPeers(state), header, message: ownHello(state) });
+    }
+    resetLog(state);\n`,
       },
     ],
   },
