@@ -156,6 +156,7 @@ test("a paused process gets what came meanwhile when it goes on, in order", asyn
   }
   deepEqual(world.log, []);
   world.host(1).resume();
+  await world.run(0);
   deepEqual(world.heard(1, 0), numbers(1, 5));
 });
 
