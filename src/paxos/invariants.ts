@@ -251,6 +251,12 @@ export function checkActivation(
   return best.size;
 }
 
+/** What an acceptor that holds `durable` would report, written down here once more so that the check does not rest on the code it checks. */
+export function entriesOf(durable: Durable): PromiseEntry[] {
+  const entries: PromiseEntry[] = [...durable.accepted].map(([slot, { ballot, batch }]) => ({ slot, acceptedAt: ballot, batch }));
+  return [...entries, ...[...durable.learned].map(([slot, batch]): PromiseEntry => ({ slot, acceptedAt: "decided", batch }))];
+}
+
 function checkParts(key: string, parts: readonly PromiseReply[]): void {
   const first = parts[0];
   const alike = (part: PromiseReply): boolean =>

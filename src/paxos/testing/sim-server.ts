@@ -21,9 +21,10 @@ import {
   checkRefused,
   checkReplica,
   checkSynced,
+  entriesOf,
   type History,
 } from "../invariants.js";
-import type { Header, Message, PromiseEntry, PromiseReply, SnapshotMeta } from "../message.js";
+import type { Header, Message, PromiseReply, SnapshotMeta } from "../message.js";
 import { readHash, writeHash } from "../message-fields.js";
 import { applyRecord, type Durable, virginDurable } from "../record.js";
 import { createReplica, type ReplicaOptions, type ReplicaState, snapshotBase, step } from "../replica.js";
@@ -285,12 +286,6 @@ export class SimServer {
     assert(this.machine.hash === meta.stateHash, "a snapshot holds the state that its record names");
     return true;
   }
-}
-
-/** What an acceptor would report, written down here once more so that the check does not rest on the code it checks. */
-function entriesOf(durable: Durable): PromiseEntry[] {
-  const entries: PromiseEntry[] = [...durable.accepted].map(([slot, { ballot, batch }]) => ({ slot, acceptedAt: ballot, batch }));
-  return [...entries, ...[...durable.learned].map(([slot, batch]): PromiseEntry => ({ slot, acceptedAt: "decided", batch }))];
 }
 
 function contentOf(file: SnapshotFile): Uint8Array {

@@ -20,6 +20,7 @@ import {
   checkReplica,
   checkSynced,
   createHistory,
+  entriesOf,
   type History,
   readFloor,
 } from "../../paxos/invariants.js";
@@ -303,10 +304,4 @@ function checkIdentity(synced: Durable, header: Header, message: Message): void 
   if (message.kind === "genesisAck" && synced.replica === VIRGIN) {
     throw new Violation("14", "GenesisAck leaves before Genesis is on disk");
   }
-}
-
-/** What the own acceptor would report, written down here once more so that the check does not rest on the code it checks. */
-function entriesOf(durable: Durable): PromiseEntry[] {
-  const entries: PromiseEntry[] = [...durable.accepted].map(([slot, { ballot, batch }]) => ({ slot, acceptedAt: ballot, batch }));
-  return [...entries, ...[...durable.learned].map(([slot, batch]): PromiseEntry => ({ slot, acceptedAt: "decided", batch }))];
 }

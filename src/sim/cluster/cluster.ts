@@ -5,7 +5,7 @@
 import { present } from "../../base/assert.js";
 import { nextInt, type Prng, splitPrng } from "../../base/prng.js";
 import { SESSION_LIMITS } from "../../kv/session-table.js";
-import { type Address, address } from "../../paxos/ids.js";
+import type { Address } from "../../paxos/ids.js";
 import { isActiveCoordinator } from "../../paxos/replica.js";
 import { LIMITS, type ServerConfig } from "../../server/config.js";
 import type { Server } from "../../server/server.js";
@@ -15,11 +15,10 @@ import { Engine } from "../engine/engine.js";
 import { Tally } from "../engine/tally.js";
 import { SimNetwork } from "../network/sim-network.js";
 import type { Observer } from "../observer.js";
+import { serverAddresses } from "../scenario/addresses.js";
 import type { Scenario } from "../scenario/scenario.js";
 import { Machine } from "./machine.js";
 import { Watchers } from "./watchers.js";
-
-const FIRST_PORT = 9000;
 
 export class Cluster {
   readonly engine: Engine;
@@ -34,7 +33,7 @@ export class Cluster {
 
   constructor(scenario: Scenario, prng: Prng, options: { readonly drain: () => Promise<void>; readonly observers: readonly Observer[] }) {
     this.engine = new Engine(options.drain);
-    this.addresses = Array.from({ length: scenario.servers }, (_, i) => address(`127.0.0.1:${FIRST_PORT + i}`));
+    this.addresses = serverAddresses(scenario.servers);
     this.protocol = new ProtocolChecker(this.addresses, this.tally);
     this.watchers = new Watchers(this.engine, [this.protocol, ...options.observers]);
     const { engine, tally, watchers, addresses } = this;

@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import type * as simulator from "../simulator.js";
 import { DEMO_LIST, runDemo } from "../simulator.js";
+import { drain } from "../testing/drain.js";
 import type { Demo, QuorumRule } from "./demo.js";
 import type { DemoEnd } from "./run-demo.js";
 
@@ -15,7 +16,6 @@ const FOLDER = new URL("src/sim/demos/testdata/", ROOT);
 /** The planted bug that is the unsafe rule. */
 const LIVE_RULE = "22";
 const isRewriting = process.argv.includes("--rewrite");
-const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 async function tell(demo: Demo, rule: QuorumRule): Promise<{ readonly text: string; readonly end: DemoEnd }> {
   const lines: string[] = [];

@@ -1,13 +1,9 @@
 /** Virtual time and the lives of processes: order, turns, promises that settle within an event, death and pause. By hand-made schedules. */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
+import { drain } from "../testing/drain.js";
 import { Engine } from "./engine.js";
 import { Host } from "./host.js";
-
-const drain = (): Promise<void> =>
-  new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 
 test("events run in order of time, and of scheduling where times are equal", async () => {
   const engine = new Engine(drain);

@@ -9,6 +9,7 @@ import { before, test } from "node:test";
 import { nextInt, seedPrng } from "../../base/prng.js";
 import { runScenario } from "../run.js";
 import { drawScenario } from "../scenario/draw.js";
+import { drain } from "../testing/drain.js";
 import { ABSENT, MUTANTS } from "./index.js";
 
 type Kill = { readonly seed?: number; readonly invariant?: string; readonly virtualMs?: number; readonly test?: string };
@@ -25,7 +26,6 @@ const OTHER_SEEDS = 25;
 
 const root = new URL("../../../../", import.meta.url);
 const planted = new URL("dist/planted/src/", root);
-const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const kills = JSON.parse(readFileSync(new URL("src/sim/mutants/kills.json", root), "utf8")) as Readonly<Record<string, Kill>>;
 
 before(async () => {

@@ -13,6 +13,7 @@ import { runScenario } from "../run.js";
 import { serverAddresses } from "../scenario/addresses.js";
 import { drawScenario } from "../scenario/draw.js";
 import { FAULT_KINDS, type Fault } from "../scenario/faults.js";
+import { drain } from "../testing/drain.js";
 import type { Operation } from "../workload/operation.js";
 import { Lines } from "./lines.js";
 import { Narrator } from "./narrator.js";
@@ -177,7 +178,6 @@ test("the last lines are kept, every line goes to the sink, and what comes again
 });
 
 test("a run is told the same way twice, without its pulse", async () => {
-  const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   const scenario = drawScenario(3, { minutes: 0.1, servers: 3 });
   const tell = async (everything: boolean): Promise<readonly string[]> => {
     const lines: string[] = [];

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import type * as simulator from "../simulator.js";
+import { drain } from "../testing/drain.js";
 
 const ROOT = new URL("../../../../", import.meta.url);
 const FOLDER = new URL("src/sim/narrate/testdata/", ROOT);
@@ -14,7 +15,6 @@ const RULE = "----\n";
 /** Lines of a transcript that are committed. */
 const LINES = 60;
 const isRewriting = process.argv.includes("--rewrite");
-const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** The simulator of the copy of the program in which `mutant` is switched on. */
 async function planted(mutant: string): Promise<typeof simulator> {

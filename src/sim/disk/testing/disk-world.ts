@@ -32,12 +32,10 @@ import {
 import { Engine } from "../../engine/engine.js";
 import { type CrashPlan, Host } from "../../engine/host.js";
 import { Tally } from "../../engine/tally.js";
+import { drain } from "../../testing/drain.js";
 import { SimDisk, type SimDiskOptions } from "../sim-disk.js";
 
 const FOREVER_MICROS = 3_600_000_000;
-
-/** Lets every promise that can go on do so. */
-export const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** One process: its end, and what its storage said of the disk. */
 export type Life = { readonly host: Host; readonly fileSystem: FileSystem; readonly clock: Clock; readonly failures: StorageFailure[] };
