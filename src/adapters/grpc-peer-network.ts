@@ -36,16 +36,28 @@ export class GrpcPeerNetwork implements PeerNetwork {
   async start(peers: readonly Address[], events: PeerEvents): Promise<void> {
     this.events = events;
     for (const peer of peers) {
-      const link = new PeerLink({
-        ...this.options,
-        peer,
-        onConnected: () => events.onConnected(peer),
-        onGone: () => events.onGone(peer),
-        onRefused: (reason) => events.onRefused(peer, reason),
-      });
-      this.links.set(peer, link);
-      link.dial();
+      this.dial(peer);
     }
+  }
+
+  dial(peer: Address): void {
+    if (this.events === null || this.links.has(peer)) {
+      return;
+    }
+    const link = new PeerLink({
+      ...this.options,
+      peer,
+      onConnected: () => this.events?.onConnected(peer),
+      onGone: () => this.events?.onGone(peer),
+      onRefused: (reason) => this.events?.onRefused(peer, reason),
+    });
+    this.links.set(peer, link);
+    link.dial();
+  }
+
+  forget(peer: Address): void {
+    this.links.get(peer)?.stop();
+    this.links.delete(peer);
   }
 
   send(to: readonly Address[], header: Header, message: Message): void {
@@ -81,6 +93,7 @@ export class GrpcPeerNetwork implements PeerNetwork {
           link = this.links.get(peer);
           link?.greeted(isNewStream);
         }
+        link ??= peer === null ? undefined : this.links.get(peer);
         link?.heard();
         if (peer === null) {
           throw new MalformedBytes("a stream between servers begins with a Hello");

@@ -82,7 +82,7 @@ export function evaluatePromises(state: ReplicaState, out: Outbox): void {
   const entries = replies.flatMap(([, parts]) => parts.flatMap((part) => part.entries));
   const { adopted, recovered } = chooseValues(state, [...knownEntries(state), ...entries]);
   state.candidate = null;
-  activate(state, out, { ballot: candidate.ballot, adopted, recovered });
+  activate(state, out, { ballot: candidate.ballot, handoverOf: candidate.handoverOf, adopted, recovered });
 }
 
 function countedReplies(state: ReplicaState, candidate: Candidate): Array<readonly [number, readonly PromiseReply[]]> {

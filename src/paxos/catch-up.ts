@@ -7,10 +7,11 @@ import { crc32c } from "../base/crc32c.js";
 import { chainHash } from "../base/hash64.js";
 import type { Batch } from "./batch.js";
 import { reconcileLearned } from "./coordinator.js";
-import { slot as asSlot, type Slot, slotAfter } from "./ids.js";
+import { slot as asSlot, SLOT_ZERO, type Slot, slotAfter } from "./ids.js";
+import { needsSnapshot } from "./joining.js";
 import { followInform, isLoading } from "./learner.js";
 import { advance, chainAt, resetLog, trimLog, valueAt } from "./log.js";
-import { isCounted, isHeard } from "./membership.js";
+import { isHeard, isKin } from "./membership.js";
 import type { CatchUp, CatchUpReply, SnapshotChunk, SnapshotMeta, SnapshotOffer, SnapshotRequest } from "./message.js";
 import { headerOf, notice, type Outbox, persist, send } from "./outbox.js";
 import { afterAdvance } from "./progress.js";
@@ -42,7 +43,12 @@ export function askForEntries(state: ReplicaState, out: Outbox, target: Slot): v
   }
   catchUp.asked = { peer: peer.address, at: state.now };
   catchUp.wait = Math.max(catchUp.wait, micros(ASK_TIMEOUT_MS));
-  send(state, out, [peer.address], { kind: "catchUp", from: slotAfter(state.decided), maxBytes: CATCH_UP_BYTES });
+  send(state, out, [peer.address], { kind: "catchUp", from: firstMissing(state), maxBytes: CATCH_UP_BYTES });
+}
+
+/** The first slot to ask for. Who has just joined has no beginning to build on: nobody holds slot 0, so it is offered a snapshot. */
+function firstMissing(state: ReplicaState): Slot {
+  return needsSnapshot(state) ? SLOT_ZERO : slotAfter(state.decided);
 }
 
 /** The peer with the most to give; the coordinator only if no other has as much, the one that failed us last only if alone. */
@@ -50,7 +56,7 @@ function choosePeer(state: ReplicaState): Peer | null {
   let best: Peer | null = null;
   let bestRank = 0;
   for (const peer of state.peers.values()) {
-    if (peer.decided <= state.decided || !isHeard(state, peer) || !isCounted(state, peer)) {
+    if (peer.decided <= state.decided || !isHeard(state, peer) || !isKin(state, peer)) {
       continue;
     }
     const isSpared = peer.replica === state.grant?.owner || peer.address === state.catchUp.avoid;
@@ -67,7 +73,7 @@ function choosePeer(state: ReplicaState): Peer | null {
 export function highestKnownDecided(state: ReplicaState): Slot {
   let highest = state.remembered?.decided ?? state.decided;
   for (const peer of state.peers.values()) {
-    if (peer.decided > highest && isCounted(state, peer)) {
+    if (peer.decided > highest && isKin(state, peer)) {
       highest = peer.decided;
     }
   }
@@ -126,6 +132,8 @@ export function onCatchUp(state: ReplicaState, out: Outbox, peer: Peer, { from, 
   if (from <= durable.trimmed) {
     if (durable.snapshot !== null) {
       send(state, out, [peer.address], { kind: "snapshotOffer", meta: durable.snapshot });
+    } else if (state.decided > SLOT_ZERO) {
+      out.push({ kind: "takeSnapshot" });
     }
     return;
   }
@@ -159,7 +167,7 @@ export function onCatchUpReply(state: ReplicaState, out: Outbox, peer: Peer, rep
     peer.decided = reply.decided; // an answer to our question also tells when it knows less than it once said
   }
   const known = state.decided - reply.from + 1;
-  if (isLoading(state) || known < 0) {
+  if (isLoading(state) || known < 0 || needsSnapshot(state)) {
     return;
   }
   if (reply.entries.length <= known) {
@@ -279,7 +287,7 @@ function retryReceiving(state: ReplicaState, out: Outbox): void {
   // A source that answers but not this may have dropped that snapshot: asked anew, it offers what it has, and its own offer always counts.
   const another = receiving.stalled ? choosePeer(state)?.address : receiving.source;
   if (another !== undefined && (isLost(state, receiving.source) || receiving.wait >= micros(OFFER_AGAIN_MS))) {
-    send(state, out, [another], { kind: "catchUp", from: slotAfter(state.decided), maxBytes: CATCH_UP_BYTES });
+    send(state, out, [another], { kind: "catchUp", from: firstMissing(state), maxBytes: CATCH_UP_BYTES });
   }
 }
 

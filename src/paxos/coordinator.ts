@@ -4,21 +4,25 @@
  * and never counts anyone the configuration of its ballot does not list.
  */
 import { assert, present } from "../base/assert.js";
+import { forgetWatch, tickAutopilot } from "./autopilot.js";
 import { type Ballot, compareBallots, equalBallots } from "./ballot.js";
 import type { Batch } from "./batch.js";
+import { returnChanges } from "./change-requests.js";
 import { isQuorum, isVoter } from "./configuration.js";
 import { failAttempt, nominateAfterStepDown, startCandidacy } from "./election.js";
 import { endOwnGrant, renewGrant } from "./grant.js";
 import { type Micros, type Slot, slotAfter } from "./ids.js";
 import { isLoading } from "./learner.js";
 import { advance, currentConfiguration } from "./log.js";
-import { hasIdentity, isCounted, isDiskOk, isHeard, otherVoters, peerOf, quorumWithMe, unsyncedFor } from "./membership.js";
+import { hasIdentity, isCounted, isDiskOk, isHeard, isLame, otherVoters, quorumWithMe, unsyncedFor, votes } from "./membership.js";
 import type { Accepted } from "./message.js";
 import { type Outbox, persist, send } from "./outbox.js";
 import { informPart, sendPing, smoothed } from "./ping.js";
 import { afterAdvance } from "./progress.js";
 import { pumpReads, returnReads } from "./read-index.js";
+import { noteConfiguration } from "./reconfiguration.js";
 import { expectAnswer, forgetResends, settleResend } from "./resend.js";
+import { beginSettling } from "./settling.js";
 import { micros, NOT_DUE, type Peer, type ReplicaState } from "./state.js";
 
 /** Without progress of the oldest proposal for so long, or with a sync of our own outstanding for so long: step down. Milliseconds, at least. */
@@ -49,7 +53,11 @@ export function canPropose(state: ReplicaState): boolean {
 }
 
 /** Phase 1 is complete: `adopted` are the values of D + 1 onwards that must be proposed before any other. */
-export function activate(state: ReplicaState, out: Outbox, phase1: { ballot: Ballot; adopted: Batch[]; recovered: Slot }): void {
+export function activate(
+  state: ReplicaState,
+  out: Outbox,
+  phase1: { readonly ballot: Ballot; readonly adopted: Batch[]; readonly recovered: Slot; readonly handoverOf: Ballot | null },
+): void {
   assert(equalBallots(state.durable.promised, phase1.ballot), "a coordinator's own acceptor has promised its ballot");
   assert(!isLoading(state), "no replica coordinates while it loads a snapshot");
   state.coordinator = {
@@ -68,11 +76,16 @@ export function activate(state: ReplicaState, out: Outbox, phase1: { ballot: Bal
   state.election.attempts = 0;
   state.election.preVote = null;
   state.grant = null;
+  const isSameCoordinator = phase1.handoverOf?.replica === state.durable.replica;
   for (const peer of state.peers.values()) {
     peer.okSentAt = state.now;
     peer.owesSince = null;
+    if (!isSameCoordinator) {
+      forgetWatch(peer);
+    }
   }
   forgetResends(state);
+  beginSettling(state, out);
   sendPing(state, out, false);
   pumpAdopted(state, out);
   pumpReads(state, out);
@@ -176,13 +189,14 @@ function decideReady(state: ReplicaState, out: Outbox): void {
 /** The decided slot moved under this coordinator, whichever way: it informs, proposes what waits, or ends its ballot. */
 function continueBehindDecided(state: ReplicaState, out: Outbox): void {
   const coordinator = present(state.coordinator, "only a coordinator goes on proposing");
+  noteConfiguration(state, out);
   coordinator.lastProgress = state.now;
   coordinator.informDue = Math.min(coordinator.informDue, state.now + micros(INFORM_PATIENCE_MS));
   for (const peer of otherVoters(state)) {
     settleResend(state, peer);
   }
   if (coordinator.ended && coordinator.proposals.size === 0) {
-    reballot(state, out);
+    endBallot(state, out);
   } else {
     pumpAdopted(state, out);
   }
@@ -203,25 +217,46 @@ function isDecidedBy(state: ReplicaState, acks: ReadonlySet<number>): boolean {
   return configuration.voters.every((voter) => acks.has(voter) || isLame(state, voter));
 }
 
-function isLame(state: ReplicaState, voter: number): boolean {
-  if (voter === state.durable.replica) {
-    return !isDiskOk(state);
+/**
+ * A configuration entry was decided, in effect or not: one ballot, one configuration, so a new ballot at once, without wait or
+ * pre-vote (PROTOCOL §4.3). Who is no voter any more, or was about to hand over, leaves that to another voter.
+ */
+function endBallot(state: ReplicaState, out: Outbox): void {
+  const { ballot, handover } = present(state.coordinator, "only a coordinator ends its ballot");
+  sendPing(state, out, false); // everybody learns at once that it is decided, also who was removed by it
+  if (handover !== null || !votes(state)) {
+    passOn(state, out);
   }
-  const peer = peerOf(state, voter as Peer["replica"]);
-  if (peer === undefined || !isCounted(state, peer) || !isHeard(state, peer) || !peer.diskOk) {
-    return true;
+  if (state.coordinator === null) {
+    return;
   }
-  return peer.owesSince !== null && state.now - peer.owesSince > micros(state.options.suspectMs);
-}
-
-/** A configuration entry was decided: one ballot, one configuration, so a new ballot at once, without wait or pre-vote (PROTOCOL §4.3). */
-function reballot(state: ReplicaState, out: Outbox): void {
-  const { ballot } = present(state.coordinator, "only a coordinator ends its ballot");
-  sendPing(state, out, false);
   state.coordinator = null;
+  returnChanges(state);
   returnReads(state);
   forgetResends(state);
   startCandidacy(state, out, ballot);
+}
+
+/** Retires the ballot, which proposes nothing any more, in favour of the heir asked for or the most advanced voter, if there is one. */
+function passOn(state: ReplicaState, out: Outbox): void {
+  const { ballot, handover } = present(state.coordinator, "only a coordinator passes its ballot on");
+  const heir = chooseHeir(state, handover?.heir ?? null);
+  if (heir !== null) {
+    retireFor(state, out, heir, ballot);
+  } else if (!votes(state)) {
+    stepDown(state, out, "this replica does not vote any more");
+  }
+}
+
+function retireFor(state: ReplicaState, out: Outbox, heir: Peer, ballot: Ballot): void {
+  const coordinator = present(state.coordinator, "only a coordinator retires its ballot");
+  if (coordinator.handover?.asked === true) {
+    out.push({ kind: "handoverDone", heir: heir.address });
+  }
+  coordinator.handover = null;
+  send(state, out, [heir.address], { kind: "handover", ballot });
+  stepDown(state, out, `handed over to ${heir.address}`);
+  state.election.waitUntil = state.now + micros(state.options.grantMs);
 }
 
 /**
@@ -276,6 +311,7 @@ export function stepDown(state: ReplicaState, out: Outbox, reason: string, letOt
   endOwnGrant(state);
   forgetResends(state);
   returnReads(state);
+  returnChanges(state);
   if (coordinator.handover?.asked === true) {
     out.push({ kind: "handoverDone", heir: null });
   }
@@ -303,6 +339,7 @@ export function tickCoordinator(state: ReplicaState, out: Outbox): void {
   if (state.coordinator !== null) {
     decideReady(state, out); // a voter may have become lame, which lets the tie-break half decide
   }
+  tickAutopilot(state, out);
 }
 
 /** How long a handover waits for the window to be decided, ms (PROTOCOL §2.5). */
@@ -335,17 +372,15 @@ export function finishHandover(state: ReplicaState, out: Outbox): void {
     return;
   }
   const heir = chooseHeir(state, handover.heir);
-  coordinator.handover = null;
-  if (handover.asked) {
-    out.push({ kind: "handoverDone", heir: heir?.address ?? null });
-  }
-  if (heir === null) {
+  if (heir !== null) {
+    sendInform(state, out); // the heir must not have to fetch what was decided last
+    retireFor(state, out, heir, coordinator.ballot);
     return;
   }
-  sendInform(state, out); // the heir must not have to fetch what was decided last
-  send(state, out, [heir.address], { kind: "handover", ballot: coordinator.ballot });
-  stepDown(state, out, `handed over to ${heir.address}`);
-  state.election.waitUntil = state.now + micros(state.options.grantMs);
+  coordinator.handover = null;
+  if (handover.asked) {
+    out.push({ kind: "handoverDone", heir: null });
+  }
 }
 
 /** The voter asked for, if it can; else the most advanced voter that is live and whose disk answers. */

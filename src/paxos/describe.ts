@@ -7,9 +7,10 @@ import { toHex } from "../base/bytes.js";
 import { utf8Decode } from "../base/utf8.js";
 import { formatBallot } from "./ballot.js";
 import type { Batch } from "./batch.js";
+import type { MembershipChange } from "./change.js";
 import type { Configuration } from "./configuration.js";
 import type { Effect, Event, PledgeSend } from "./effect.js";
-import { type Address, type ReplicaId, type Slot, VIRGIN } from "./ids.js";
+import type { Address, ReplicaId, Slot } from "./ids.js";
 import type { InformPart, Message, Ping, Pong, PromiseReply, SnapshotMeta } from "./message.js";
 import type { WalRecord } from "./record.js";
 
@@ -60,6 +61,8 @@ export function describeEvent(event: Event, naming: Naming): string {
       return event.heir === null ? "is asked to hand over" : `is asked to hand over to ${naming.address(event.heir)}`;
     case "nominate":
       return "is asked to nominate itself";
+    case "change":
+      return `is asked to ${describeChange(event.change, naming)}`;
     case "snapshotTaken":
       return `has taken ${describeMeta(event.meta)}`;
     case "chunkStored":
@@ -90,6 +93,14 @@ export function describeEffect(effect: Effect, naming: Naming): string {
       return describeCoordination(effect, naming);
     case "handoverDone":
       return effect.heir === null ? "has no heir to hand over to" : `has handed over to ${naming.address(effect.heir)}`;
+    case "changeDone":
+      return effect.refusal === null ? `has changed the members, at slot ${effect.slot}` : `changes nothing: ${effect.refusal}`;
+    case "dial":
+      return `dials ${naming.address(effect.address)}`;
+    case "forget":
+      return `forgets ${naming.address(effect.address)}`;
+    case "takeSnapshot":
+      return "needs a snapshot";
     case "sendChunk":
       return `sends chunk ${effect.chunk} of snapshot ${effect.index} to ${naming.address(effect.to)}`;
     case "receiveSnapshot":
@@ -179,9 +190,15 @@ function describeOtherMessage(message: OtherMessage, naming: Naming): string {
     case "join":
       return `join of ${naming.address(message.address)}`;
     case "joinReply":
-      return message.replica === VIRGIN
+      return message.configuration === null
         ? `joinReply ${message.listed ? "listed with another disk" : "unknown"}`
-        : `joinReply ${naming.replica(message.replica)} slot=${message.slot}`;
+        : `joinReply ${describeConfiguration(message.configuration, naming)}`;
+    case "change":
+      return `change ${message.id} ${describeChange(message.change, naming)}`;
+    case "changeReply":
+      return message.refusal === null
+        ? `changeReply ${message.id} slot=${message.slot}`
+        : `changeReply ${message.id} refused: ${message.refusal}`;
     default:
       return unreachable(message);
   }
@@ -238,7 +255,16 @@ export function describeBatch(batch: Batch, naming: Naming): string {
 /** `configuration 2 {n1* n2 n3}`, the star on the tie-break. */
 export function describeConfiguration(configuration: Configuration, naming: Naming): string {
   const voters = configuration.voters.map((voter) => naming.replica(voter) + (voter === configuration.tieBreak ? "*" : ""));
-  return `configuration ${configuration.epoch} {${voters.join(" ")}}`;
+  const observers = configuration.roster
+    .filter(({ replica }) => !configuration.voters.includes(replica))
+    .map(({ replica }) => naming.replica(replica));
+  const beside = observers.length === 0 ? "" : ` and observers {${observers.join(" ")}}`;
+  return `configuration ${configuration.epoch} {${voters.join(" ")}}${beside}`;
+}
+
+/** `promote n4`. */
+export function describeChange(change: MembershipChange, naming: Naming): string {
+  return change.kind === "join" ? `join ${naming.address(change.address)}` : `${change.kind} ${naming.replica(change.replica)}`;
 }
 
 export function describeAddresses(addresses: readonly Address[], naming: Naming): string {
@@ -270,7 +296,8 @@ function describeCoordination(effect: Extract<Effect, { kind: "coordination" }>,
 
 function describePing(ping: Ping, naming: Naming): string {
   const asks = ping.preVote ? " preVote" : "";
-  const coordinator = ping.coordinator === null ? "" : ` as coordinator, ${describeInform(ping.coordinator.inform)}`;
+  const settling = ping.coordinator?.settling == null ? "" : `, settling ${ping.coordinator.settling}`;
+  const coordinator = ping.coordinator === null ? "" : ` as coordinator, ${describeInform(ping.coordinator.inform)}${settling}`;
   return `ping ${ping.seq}${asks} decided=${ping.decided} hears={${describeReplicas(ping.hears, naming)}}${coordinator}`;
 }
 

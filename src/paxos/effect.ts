@@ -4,6 +4,7 @@
  */
 import type { Ballot } from "./ballot.js";
 import type { Batch } from "./batch.js";
+import type { MembershipChange } from "./change.js";
 import type { Address, Micros, Slot } from "./ids.js";
 import type { Header, Message, Notice, Pledge, SnapshotMeta } from "./message.js";
 import type { Durable, WalRecord } from "./record.js";
@@ -38,6 +39,8 @@ export type Event =
   | { readonly kind: "handover"; readonly heir: Address | null; readonly now: Micros }
   /** Stand for election at once (an operator's wish), unless a coordinator holds our grant. */
   | { readonly kind: "nominate"; readonly now: Micros }
+  /** Change who is a member (PROTOCOL §4.7); `changeDone` tells what came of it, at `deadline` at the latest. Ids are never reused in a life. */
+  | { readonly kind: "change"; readonly id: number; readonly change: MembershipChange; readonly deadline: Micros; readonly now: Micros }
   /** A snapshot of our own state is on disk and verified. */
   | { readonly kind: "snapshotTaken"; readonly meta: SnapshotMeta; readonly now: Micros }
   /** Chunk `chunk` of the snapshot being received is synced. */
@@ -65,6 +68,14 @@ export type Effect =
   | { readonly kind: "coordination"; readonly coordinator: Address | null; readonly ballot: Ballot; readonly active: boolean }
   /** Give way is done (or was given up): the ballot is retired, or another coordinates. */
   | { readonly kind: "handoverDone"; readonly heir: Address | null }
+  /** What came of a change: decided at `slot` (0: nothing had to be changed), or refused for a reason that a person can act upon. */
+  | { readonly kind: "changeDone"; readonly id: number; readonly slot: Slot; readonly refusal: string | null }
+  /** A server not known before: open a stream to it. The peers that are known at the start are dialled anyway. */
+  | { readonly kind: "dial"; readonly address: Address }
+  /** It is no member and has not been heard for long: close the stream to it, and dial it no more. */
+  | { readonly kind: "forget"; readonly address: Address }
+  /** A server that joins needs a snapshot, and this one has none yet: take one now. */
+  | { readonly kind: "takeSnapshot" }
   /** Send chunk `chunk` of our snapshot at `index` to `to` as a SnapshotChunk with this header. */
   | { readonly kind: "sendChunk"; readonly to: Destination; readonly header: Header; readonly index: Slot; readonly chunk: number }
   /** Begin to receive a snapshot: what was received of any other is discarded. */

@@ -8,11 +8,13 @@ import { nextU32 } from "../base/prng.js";
 import { genesisConfiguration, rosterEntry } from "./configuration.js";
 import { scheduleFirstNomination } from "./election.js";
 import { voidGrantOfGone } from "./grant.js";
-import { type Address, clusterId, type DiskId, equalLineages, SLOT_ZERO, VIRGIN } from "./ids.js";
+import { type Address, clusterId, type DiskId, equalLineages, type ReplicaId, SLOT_ZERO, VIRGIN } from "./ids.js";
+import { answerVirgin, assertListed, FOUNDING_EPOCH } from "./joining.js";
 import { currentConfiguration, resetLog } from "./log.js";
-import { admitRosterPeers, allPeers, hasIdentity, isCounted, sameCluster } from "./membership.js";
-import { type Genesis, type Header, type Hello, type JoinReply, PEER_VERSION } from "./message.js";
+import { allPeers, hasIdentity, isCounted, sameCluster } from "./membership.js";
+import { type Genesis, type Header, type Hello, PEER_VERSION } from "./message.js";
 import { notice, type Outbox, persist, send } from "./outbox.js";
+import { noteConfiguration } from "./reconfiguration.js";
 import { askEverythingAgain, hastenResend } from "./resend.js";
 import { micros, type Peer, type ReplicaState } from "./state.js";
 
@@ -68,8 +70,8 @@ export function onHello(state: ReplicaState, out: Outbox, peer: Peer, header: He
     voidGrantOfGone(state, peer);
   }
   if (!hasIdentity(state)) {
-    if (header.from === VIRGIN && state.founding.refused?.by === peer.address) {
-      state.founding.refused = null; // whoever knew another cluster has an empty disk now
+    if (header.from === VIRGIN && state.founding.joining?.via === peer.address) {
+      state.founding.joining = null; // whoever knew a cluster has an empty disk now
     }
     tryFound(state, out);
     return;
@@ -150,17 +152,6 @@ export function listDifference(state: ReplicaState, hello: Hello): string | null
   return parts.length === 0 ? null : parts.join(" and ");
 }
 
-/** A virgin at this replica's door: Genesis if its disk is listed, else the word that the cluster exists without it. */
-function answerVirgin(state: ReplicaState, out: Outbox, peer: Peer, hello: Hello): void {
-  const entry = currentConfiguration(state).roster.find((listed) => listed.address === hello.address);
-  if (entry !== undefined && entry.diskId === hello.diskId) {
-    sendGenesis(state, out, peer);
-    return;
-  }
-  const listed = entry !== undefined;
-  send(state, out, [peer.address], { kind: "joinReply", clusterId: state.durable.clusterId, replica: VIRGIN, slot: SLOT_ZERO, listed });
-}
-
 /** The servers that this virgin still waits for before the cluster can be founded. */
 export function awaitedForFounding(state: ReplicaState): Address[] {
   return allPeers(state).filter((listed) => {
@@ -172,7 +163,7 @@ export function awaitedForFounding(state: ReplicaState): Address[] {
 /** Founds the cluster if this is the lowest address and all listed servers are virgins with the same list that said hello in this life. */
 export function tryFound(state: ReplicaState, out: Outbox): void {
   const list = sorted(state.options.list);
-  if (hasIdentity(state) || list[0] !== state.options.address || state.founding.refused !== null) {
+  if (hasIdentity(state) || list[0] !== state.options.address || state.options.join.length > 0 || state.founding.joining !== null) {
     return;
   }
   const members: { address: Address; diskId: DiskId }[] = [];
@@ -186,29 +177,31 @@ export function tryFound(state: ReplicaState, out: Outbox): void {
   }
   const drawn = (BigInt(nextU32(state.prng)) << 32n) | BigInt(nextU32(state.prng)) | 1n;
   const lineage = { number: 1, random: (BigInt(nextU32(state.prng)) << 32n) | BigInt(nextU32(state.prng)) };
-  takeIdentity(state, out, { kind: "genesis", clusterId: clusterId(drawn), lineage, configuration: genesisConfiguration(members) });
+  giveGenesis(state, out, { clusterId: clusterId(drawn), lineage, configuration: genesisConfiguration(members) });
   notice(state, out, "info", "founded", `Founded a cluster of ${members.length}: ${list.join(", ")}.`);
 }
 
-/** Writes the identity that `genesis` gives to our disk; the acknowledgement and a new Hello leave behind it. */
-function takeIdentity(state: ReplicaState, out: Outbox, genesis: Genesis): void {
-  const own = genesis.configuration.roster.find(
-    (entry) => entry.address === state.options.address && entry.diskId === state.durable.diskId,
-  );
-  assert(own !== undefined && !hasIdentity(state), "a virgin takes only a Genesis that lists its own disk, and only one");
-  const { clusterId: cluster, lineage, configuration } = genesis;
-  const hello = ownHello(state);
+/** Writes the identity to our disk, once in its life; a new Hello leaves behind it, and of a founding its acknowledgement. */
+export function takeIdentity(
+  state: ReplicaState,
+  out: Outbox,
+  given: Pick<Genesis, "clusterId" | "lineage" | "configuration"> & { readonly replica: ReplicaId },
+): void {
+  const { clusterId: cluster, lineage, configuration, replica } = given;
+  assert(!hasIdentity(state), "a virgin takes one identity in its life");
+  assertListed(state, configuration, replica);
+  const to = allPeers(state);
   state.founding.identityLsn = persist(
     state,
     out,
-    [{ kind: "identity", clusterId: cluster, lineage, replica: own.replica, configuration }],
+    [{ kind: "identity", clusterId: cluster, lineage, replica, configuration }],
     [
-      { to: allPeers(state), message: hello },
-      { to: allPeers(state), message: { kind: "genesisAck", clusterId: cluster } },
+      { to, message: ownHello(state) },
+      ...(configuration.epoch === FOUNDING_EPOCH ? [{ to, message: { kind: "genesisAck", clusterId: cluster } as const }] : []),
     ],
   );
   resetLog(state);
-  admitRosterPeers(state);
+  noteConfiguration(state, out);
   for (const peer of state.peers.values()) {
     // Hellos under an identity that came before ours: they could not be understood then.
     peer.foreign ||= peer.replica !== VIRGIN && (peer.clusterId !== cluster || !equalLineages(peer.lineage, lineage));
@@ -217,7 +210,7 @@ function takeIdentity(state: ReplicaState, out: Outbox, genesis: Genesis): void 
       state.highestRound = Math.max(state.highestRound, peer.hello?.highestRound ?? 0);
     }
   }
-  state.founding.refused = null;
+  state.founding.joining = null;
   scheduleFirstNomination(state);
 }
 
@@ -229,9 +222,14 @@ export function onGenesis(state: ReplicaState, out: Outbox, peer: Peer, genesis:
     }
     return;
   }
+  giveGenesis(state, out, genesis);
+}
+
+/** Takes the identity that the first configuration gives to our disk, if it gives one. */
+function giveGenesis(state: ReplicaState, out: Outbox, genesis: Pick<Genesis, "clusterId" | "lineage" | "configuration">): void {
   const own = genesis.configuration.roster.find((entry) => entry.address === state.options.address);
-  if (own !== undefined && own.diskId === durable.diskId) {
-    takeIdentity(state, out, genesis);
+  if (own !== undefined && own.diskId === state.durable.diskId) {
+    takeIdentity(state, out, { ...genesis, replica: own.replica });
   }
 }
 
@@ -254,34 +252,16 @@ export function resendGenesis(state: ReplicaState, out: Outbox): void {
   }
 }
 
-function sendGenesis(state: ReplicaState, out: Outbox, peer: Peer): void {
+/** Sends the first configuration to a virgin that it lists; false where this replica does not hold it any more, or it lists another disk. */
+export function sendGenesis(state: ReplicaState, out: Outbox, peer: Peer): boolean {
   const { durable } = state;
-  if (durable.trimmed === SLOT_ZERO && durable.trimmedConfiguration !== null) {
-    const { clusterId: cluster, lineage, trimmedConfiguration } = durable;
-    send(state, out, [peer.address], { kind: "genesis", clusterId: cluster, lineage, configuration: trimmedConfiguration });
+  const { clusterId: cluster, lineage, trimmedConfiguration: configuration } = durable;
+  if (durable.trimmed !== SLOT_ZERO || configuration?.epoch !== FOUNDING_EPOCH) {
+    return false;
   }
-}
-
-/** A cluster exists, and this empty disk is not part of it. */
-export function onJoinReply(state: ReplicaState, out: Outbox, peer: Peer, reply: JoinReply): void {
-  if (hasIdentity(state) || reply.replica !== VIRGIN) {
-    return;
+  if (!configuration.roster.some((entry) => entry.address === peer.address && entry.diskId === peer.hello?.diskId)) {
+    return false;
   }
-  if (state.founding.refused?.listed === reply.listed) {
-    return; // one member's word is enough
-  }
-  state.founding.refused = { by: peer.address, listed: reply.listed };
-  notice(state, out, "error", "stranger-here", refusalText(state) ?? "");
-}
-
-/** What is wrong with an empty disk at the door of a cluster, and what to do; null if nothing was refused. */
-export function refusalText(state: ReplicaState): string | null {
-  const { refused } = state.founding;
-  if (refused === null) {
-    return null;
-  }
-  return refused.listed
-    ? `This server's disk is empty, but a cluster exists that knows another disk at ${state.options.address} (says ${refused.by}). ` +
-        "It does not vote under the lost identity, and the others go on without it. Stop it and put its old data directory back; a server cannot be replaced yet while the cluster runs."
-    : `A cluster exists that does not list ${state.options.address} (says ${refused.by}). Check this server's list of replicas and its my_paxos.`;
+  send(state, out, [peer.address], { kind: "genesis", clusterId: cluster, lineage, configuration });
+  return true;
 }

@@ -13,6 +13,7 @@ import { type Address, address, clusterId, diskId, replicaId, slot } from "./ids
 import { type Header, type Message, PEER_VERSION } from "./message.js";
 import { applyRecord, virginDurable } from "./record.js";
 import { createReplica, step } from "./replica.js";
+import { STATIC_VOTERS } from "./testing/static-voters.js";
 
 const LIST: readonly Address[] = ["n1:1", "n2:1", "n3:1"].map(address);
 const DISKS = ["a", "b", "c"].map((digit) => diskId(digit.repeat(32)));
@@ -25,6 +26,7 @@ const DECIDED = commandsBatch(Uint8Array.of(2));
 /** n3, which accepted `HELD` in ballot 1.1, is told by the coordinator of 1.1 that slot 1 is decided with this chain. */
 function inform(chain: string): readonly Effect[] {
   const state = createReplica({
+    ...STATIC_VOTERS,
     address: address("n3:1"),
     clientAddress: "",
     list: LIST,

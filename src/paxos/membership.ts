@@ -2,10 +2,11 @@
  * Who is who: resolving senders against the roster, and the sets that messages go to. A sender that the roster does not
  * know under this id and disk is never counted, whatever it says (PROTOCOL §1.3, invariant 19). Founding is beside this, in founding.ts.
  */
-import { isQuorum, isVoter, rosterEntry } from "./configuration.js";
+import { isQuorum, isVoter, MEMBERS_MAX, rosterEntry } from "./configuration.js";
 import { type Address, equalLineages, type ReplicaId, VIRGIN } from "./ids.js";
 import { currentConfiguration } from "./log.js";
 import type { Header, Message } from "./message.js";
+import type { Outbox } from "./outbox.js";
 import { micros, newPeer, type Peer, type ReplicaState } from "./state.js";
 
 /** True once this disk has an identity in a cluster. */
@@ -13,13 +14,22 @@ export function hasIdentity(state: ReplicaState): boolean {
   return state.durable.replica !== VIRGIN;
 }
 
-/** The peer this roster lists under `replica`, if it is another server. */
+/**
+ * The peer this roster lists under `replica`, if it is another server. Two members may have one address: a voter that lost its disk,
+ * and the replica that the new disk became. Whoever speaks from there speaks for itself alone.
+ */
 export function peerOf(state: ReplicaState, replica: ReplicaId): Peer | undefined {
   if (!hasIdentity(state)) {
     return undefined;
   }
   const entry = rosterEntry(currentConfiguration(state), replica);
-  return entry === undefined ? undefined : state.peers.get(entry.address);
+  const peer = entry === undefined ? undefined : state.peers.get(entry.address);
+  return peer === undefined || peer.replica === replica || peer.replica === VIRGIN ? peer : undefined;
+}
+
+/** Whether what this peer knows to be decided is decided for us: it is of our cluster and lineage, a member or not (PROTOCOL §1.3). */
+export function isKin(state: ReplicaState, peer: Peer): boolean {
+  return hasIdentity(state) && peer.hello !== null && !peer.foreign && peer.replica !== VIRGIN;
 }
 
 /** Whether what this peer says counts: the roster lists its id with this address and disk, and nothing speaks against it. */
@@ -67,10 +77,46 @@ export function isKnownPeer(state: ReplicaState, header: Header, from: Address):
 }
 
 /** The roster may name servers that the configured list does not: they are peers as well. */
-export function admitRosterPeers(state: ReplicaState): void {
+export function admitRosterPeers(state: ReplicaState, out: Outbox): void {
   for (const entry of state.configurations.at(-1)?.configuration.roster ?? []) {
     if (entry.address !== state.options.address && !state.peers.has(entry.address)) {
-      state.peers.set(entry.address, newPeer(entry.address));
+      addPeer(state, out, entry.address);
+    }
+  }
+}
+
+/** The most servers that this one knows: all that a roster may name, and as many that ask to join or were removed. */
+export const PEERS_MAX = 2 * MEMBERS_MAX;
+/** A server that is no member and was silent for so long is forgotten, ms. */
+const STRANGER_MS = 60_000;
+
+function addPeer(state: ReplicaState, out: Outbox, address: Address): Peer {
+  const peer = newPeer(address, state.now);
+  state.peers.set(address, peer);
+  out.push({ kind: "dial", address });
+  return peer;
+}
+
+/**
+ * A Hello from a server this one has not known: of our cluster, which was away while its peers were replaced or was removed, or
+ * an empty disk that wants to join. It is answered, on a stream of our own. Undefined for all others, and beyond PEERS_MAX.
+ */
+export function admitStranger(state: ReplicaState, out: Outbox, address: Address, header: Header): Peer | undefined {
+  const isWelcome = hasIdentity(state) && (header.from === VIRGIN || sameCluster(state, header));
+  return isWelcome && state.peers.size < PEERS_MAX && address !== state.options.address ? addPeer(state, out, address) : undefined;
+}
+
+/** Servers that are no members, and silent for STRANGER_MS, are dialled no more: should they come back they say Hello. */
+export function forgetStrangers(state: ReplicaState, out: Outbox): void {
+  if (!hasIdentity(state)) {
+    return;
+  }
+  const { roster } = currentConfiguration(state);
+  for (const { address, lastHeard, heardOf } of state.peers.values()) {
+    const silentSince = Math.max(lastHeard, heardOf);
+    if (state.now - silentSince > micros(STRANGER_MS) && !roster.some((entry) => entry.address === address)) {
+      state.peers.delete(address);
+      out.push({ kind: "forget", address });
     }
   }
 }
@@ -95,6 +141,20 @@ export function otherVoters(state: ReplicaState): Peer[] {
 /** Whether this replica votes on the next slot. */
 export function votes(state: ReplicaState): boolean {
   return hasIdentity(state) && isVoter(currentConfiguration(state), state.durable.replica);
+}
+
+/** Unheard, or without an answer to what it was asked to accept, for longer than suspectMs, or with a disk that does not answer (PROTOCOL §0). */
+export function isLame(state: ReplicaState, voter: ReplicaId): boolean {
+  if (voter === state.durable.replica) {
+    return !isDiskOk(state);
+  }
+  const peer = peerOf(state, voter);
+  return peer === undefined || !isCounted(state, peer) || !isHeard(state, peer) || !peer.diskOk || isMute(state, peer);
+}
+
+/** It was asked to accept something for longer than suspectMs, and gave no answer. */
+export function isMute(state: ReplicaState, peer: Peer): boolean {
+  return peer.owesSince !== null && state.now - peer.owesSince > micros(state.options.suspectMs);
 }
 
 /** Whether the other voters for which `isIn` holds make a quorum together with this replica. */

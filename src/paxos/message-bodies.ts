@@ -78,7 +78,14 @@ export function writePing(writer: ByteWriter, ping: Ping): void {
   writer.varint(ping.seq).boolean(ping.coordinator !== null);
   if (ping.coordinator !== null) {
     writeInform(writer, ping.coordinator.inform);
-    writer.boolean(ping.coordinator.wantGrant).varint(ping.coordinator.hardMs);
+    const { wantGrant, hardMs, settling } = ping.coordinator;
+    writer
+      .boolean(wantGrant)
+      .varint(hardMs)
+      .boolean(settling !== null);
+    if (settling !== null) {
+      writer.varint(settling);
+    }
   }
   writer
     .boolean(ping.preVote)
@@ -94,7 +101,14 @@ export function writePing(writer: ByteWriter, ping: Ping): void {
 
 export function readPing(reader: ByteReader): Ping {
   const seq = reader.varint();
-  const coordinator = reader.boolean() ? { inform: readInform(reader), wantGrant: reader.boolean(), hardMs: reader.varint() } : null;
+  const coordinator = reader.boolean()
+    ? {
+        inform: readInform(reader),
+        wantGrant: reader.boolean(),
+        hardMs: reader.varint(),
+        settling: reader.boolean() ? readSlot(reader) : null,
+      }
+    : null;
   const preVote = reader.boolean();
   const decided = readSlot(reader);
   const checkpoint = reader.boolean() ? { slot: readSlot(reader), chain: readHash(reader), stateHash: readHash(reader) } : null;

@@ -7,6 +7,7 @@ import { assert, unreachable } from "../base/assert.js";
 import { ByteReader, ByteWriter, MalformedBytes } from "../base/bytes.js";
 import { readConfiguration, writeConfiguration } from "./configuration.js";
 import { replicaId } from "./ids.js";
+import { readChange, readChangeReply, readJoinReply, writeChange, writeChangeReply, writeJoinReply } from "./membership-bodies.js";
 import { type Header, type Message, PEER_VERSION } from "./message.js";
 import {
   FORWARD_BYTES_MAX,
@@ -75,6 +76,8 @@ export const MESSAGE_KIND = {
   join: 23,
   joinReply: 24,
   settleAck: 25,
+  change: 26,
+  changeReply: 27,
 } as const satisfies Record<Message["kind"], number>;
 
 /** Largest snapshot chunk, in bytes. */
@@ -247,9 +250,16 @@ function writeOther(writer: ByteWriter, message: OtherMessage): void {
     case "join":
       writer.text(message.address);
       writeDiskId(writer, message.diskId);
+      writer.boolean(message.electable);
       return;
     case "joinReply":
-      writer.big64(message.clusterId).varint(message.replica).varint(message.slot).boolean(message.listed);
+      writeJoinReply(writer, message);
+      return;
+    case "change":
+      writeChange(writer, message);
+      return;
+    case "changeReply":
+      writeChangeReply(writer, message);
       return;
     default:
       unreachable(message);
@@ -326,12 +336,13 @@ function readOther(reader: ByteReader, kind: number): Message {
     case MESSAGE_KIND.genesisAck:
       return { kind: "genesisAck", clusterId: readClusterId(reader) };
     case MESSAGE_KIND.join:
-      return { kind: "join", address: readAddress(reader), diskId: readDiskId(reader) };
-    case MESSAGE_KIND.joinReply: {
-      const clusterId = readClusterId(reader);
-      const replica = replicaId(reader.varint());
-      return { kind: "joinReply", clusterId, replica, slot: readSlot(reader), listed: reader.boolean() };
-    }
+      return { kind: "join", address: readAddress(reader), diskId: readDiskId(reader), electable: reader.boolean() };
+    case MESSAGE_KIND.joinReply:
+      return readJoinReply(reader);
+    case MESSAGE_KIND.change:
+      return readChange(reader);
+    case MESSAGE_KIND.changeReply:
+      return readChangeReply(reader);
     default:
       throw new MalformedBytes(`message kind ${kind}`);
   }

@@ -5,11 +5,12 @@
 import type { Hash64 } from "../base/hash64.js";
 import type { Ballot } from "./ballot.js";
 import type { Batch } from "./batch.js";
+import type { MembershipChange } from "./change.js";
 import type { Configuration } from "./configuration.js";
 import type { Address, ClusterId, DiskId, Lineage, ReplicaId, Slot } from "./ids.js";
 
 /** The version of this message format; a Hello that names another is refused. It is the first field of every Hello, for ever. */
-export const PEER_VERSION = 1;
+export const PEER_VERSION = 2;
 
 /** Goes with every message. Fixed in the step that emits the message, never when it leaves. */
 export type Header = {
@@ -47,7 +48,13 @@ export type Ping = {
   /** Never reused in one life of the sender. */
   readonly seq: number;
   /** Present only from an active coordinator. */
-  readonly coordinator: { readonly inform: InformPart; readonly wantGrant: boolean; readonly hardMs: number } | null;
+  readonly coordinator: {
+    readonly inform: InformPart;
+    readonly wantGrant: boolean;
+    readonly hardMs: number;
+    /** The newest configuration entry, while it is not settled: asks for a SettleAck. */
+    readonly settling: Slot | null;
+  } | null;
   /** Marks the round of a would-be candidate. */
   readonly preVote: boolean;
   readonly decided: Slot;
@@ -200,15 +207,29 @@ export type Genesis = {
 };
 export type GenesisAck = { readonly kind: "genesisAck"; readonly clusterId: ClusterId };
 
-/** From a virgin that was told that the cluster exists without it. */
-export type Join = { readonly kind: "join"; readonly address: Address; readonly diskId: DiskId };
-/** To a virgin: a cluster exists. `replica` is the id given to its disk, or VIRGIN where it has none: `listed` says whether its address is in the roster with another disk. */
+/** From a virgin that was told that the cluster exists without it, or passed on to the coordinator by the member that it asked. */
+export type Join = { readonly kind: "join"; readonly address: Address; readonly diskId: DiskId; readonly electable: boolean };
+/**
+ * To a virgin: a cluster exists. `configuration`, where there is one, is decided and lists its disk: the virgin takes its ReplicaId
+ * from it. `listed` says whether its address is in the roster, with this disk or another.
+ */
 export type JoinReply = {
   readonly kind: "joinReply";
   readonly clusterId: ClusterId;
-  readonly replica: ReplicaId;
-  readonly slot: Slot;
+  readonly lineage: Lineage;
+  readonly configuration: Configuration | null;
   readonly listed: boolean;
+};
+
+/** An operator's wish, passed on to the coordinator. `boot` and `id` name the request in the life of the sender, and come back with the answer. */
+export type Change = { readonly kind: "change"; readonly boot: number; readonly id: number; readonly change: MembershipChange };
+/** slot: where the change was decided, 0 where nothing had to be changed. refusal: why it was not, in a sentence. */
+export type ChangeReply = {
+  readonly kind: "changeReply";
+  readonly boot: number;
+  readonly id: number;
+  readonly slot: Slot;
+  readonly refusal: string | null;
 };
 
 /** "My durable decided slot covers the configuration entry at `slot`" (PROTOCOL §4.2). */
@@ -235,5 +256,7 @@ export type Notice =
   | Handover
   | Genesis
   | Join
-  | JoinReply;
+  | JoinReply
+  | Change
+  | ChangeReply;
 export type Message = Pledge | Notice;

@@ -13,6 +13,7 @@ import { allPeers, hasIdentity, isCounted, isDiskOk, isHeard } from "./membershi
 import type { InformPart, Ping, Pong } from "./message.js";
 import { type Outbox, send } from "./outbox.js";
 import { onReadPong } from "./read-index.js";
+import { acknowledgeEntry, settlingSlot } from "./settling.js";
 import { micros, NOT_DUE, type Peer, type ReplicaState } from "./state.js";
 
 /** Weight of a new round trip in the smoothed one. */
@@ -30,7 +31,10 @@ export function sendPing(state: ReplicaState, out: Outbox, preVote: boolean): nu
   state.pingsSent.set(seq, state.now);
   forgetOldPings(state);
   state.nextPingAt = state.now + micros(state.options.pingMs);
-  const { coordinator } = state;
+  const { coordinator, rhythm } = state;
+  if (state.now - rhythm.at >= micros(state.options.pingMs)) {
+    state.rhythm = { at: state.now, decided: state.decided, decidedBefore: rhythm.decided };
+  }
   if (coordinator !== null) {
     renewGrant(state, coordinator.ballot);
     coordinator.informDue = NOT_DUE;
@@ -39,7 +43,7 @@ export function sendPing(state: ReplicaState, out: Outbox, preVote: boolean): nu
   send(state, out, allPeers(state), {
     kind: "ping",
     seq,
-    coordinator: coordinator === null ? null : { inform: informPart(state), wantGrant, hardMs: 0 },
+    coordinator: coordinator === null ? null : { inform: informPart(state), wantGrant, hardMs: 0, settling: settlingSlot(state) },
     preVote,
     decided: state.decided,
     checkpoint: state.checkpoint,
@@ -84,6 +88,9 @@ export function onPing(state: ReplicaState, out: Outbox, peer: Peer, ping: Ping)
       renewGrant(state, ballot);
     }
     onInform(state, out, ping.coordinator.inform);
+    if (ping.coordinator.settling !== null) {
+      acknowledgeEntry(state, out, ping.coordinator.settling, peer.address);
+    }
   }
   if (counted && ping.checkpoint !== null) {
     compareCheckpoint(state, out, peer, ping.checkpoint);
@@ -113,6 +120,8 @@ export function onPong(state: ReplicaState, out: Outbox, peer: Peer, pong: Pong)
   peer.roundTrip = smoothed(peer.roundTrip, state.now - sentAt);
   peer.lastPong = state.now;
   peer.diskOk = pong.diskOk;
+  peer.hears = pong.hears;
+  peer.lag = Math.max(0, state.rhythm.decidedBefore - pong.decided);
   if (pong.decided > peer.decided) {
     peer.decided = pong.decided;
   }

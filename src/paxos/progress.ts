@@ -3,13 +3,13 @@
  * candidate that was catching up looks again at what it needs.
  */
 import { evaluatePromises } from "./candidate.js";
-import { admitRosterPeers } from "./membership.js";
 import type { Outbox } from "./outbox.js";
 import { releaseReads } from "./read-index.js";
+import { noteConfiguration } from "./reconfiguration.js";
 import type { ReplicaState } from "./state.js";
 
 export function afterAdvance(state: ReplicaState, out: Outbox): void {
-  admitRosterPeers(state);
+  noteConfiguration(state, out);
   releaseReads(state, out);
   evaluatePromises(state, out);
 }

@@ -17,25 +17,30 @@ import {
   onSnapshotTaken,
   tickCatchUp,
 } from "./catch-up.js";
+import { onChange, onChangeReply, onChangeRequest, pumpChanges } from "./change-requests.js";
 import { onCheckpoint } from "./checkpoint.js";
 import { beginHandover, canPropose, countOwnAcceptances, onAccepted, propose, stepDownIfBelow, tickCoordinator } from "./coordinator.js";
 import type { Effect, Event } from "./effect.js";
 import { nominationDue, onHandover, onNominate, onPrepareRefused, scheduleFirstNomination, tickElection } from "./election.js";
-import { HELLO_MS, onGenesis, onGenesisAck, onHello, onJoinReply, resendGenesis, sayHello, tryFound } from "./founding.js";
+import { HELLO_MS, onGenesis, onGenesisAck, onHello, resendGenesis, sayHello, tryFound } from "./founding.js";
 import { followedCoordinator, voidGrantOfGone } from "./grant.js";
 import { type Address, SLOT_ZERO } from "./ids.js";
+import { askToJoin, onJoin, onJoinReply } from "./joining.js";
 import { onInform } from "./learner.js";
 import { recoverLog } from "./log.js";
-import { admitRosterPeers, allPeers, hasIdentity, isAdmitted, isCounted } from "./membership.js";
+import { admitStranger, allPeers, forgetStrangers, hasIdentity, isAdmitted, isKin } from "./membership.js";
 import type { Header, Message, Nack } from "./message.js";
 import { notice, type Outbox, persist } from "./outbox.js";
 import { onPing, onPong, sendPing } from "./ping.js";
 import { onRead, onReadCancel, onReadIndex, onReadIndexReply, redispatchReads, tickReads, voidRounds } from "./read-index.js";
+import { isRemoved, leaveWhenDue, noteConfiguration } from "./reconfiguration.js";
 import { durableDecided } from "./record.js";
 import { hastenResend, onFailing, resendDue, tickResend } from "./resend.js";
+import { onSettleAck } from "./settling.js";
 import { micros, NOT_DUE, type Peer, type ReplicaState } from "./state.js";
 import { blockedSentence } from "./status.js";
 
+export { heirOfTieBreak } from "./change-requests.js";
 export { CHECKPOINT_SLOTS } from "./checkpoint.js";
 export { canPropose, isActiveCoordinator } from "./coordinator.js";
 export { snapshotBase } from "./log.js";
@@ -92,6 +97,8 @@ function handle(state: ReplicaState, out: Outbox, event: Event): void {
       return beginHandover(state, out, { heir: event.heir, asked: true });
     case "nominate":
       return onNominate(state, out);
+    case "change":
+      return onChangeRequest(state, out, event);
     case "snapshotTaken":
       return onSnapshotTaken(state, out, event.meta);
     case "chunkStored":
@@ -118,7 +125,10 @@ function onStart(state: ReplicaState, out: Outbox, durable: ReplicaState["durabl
   }
   recoverLog(state, out);
   assert(state.decided >= durableDecided(durable), "a restart knows at least what was durably decided");
-  admitRosterPeers(state);
+  noteConfiguration(state, out);
+  if (isRemoved(state)) {
+    state.membership.leavesAt = state.now;
+  }
   scheduleFirstNomination(state);
 }
 
@@ -129,7 +139,9 @@ function onTick(state: ReplicaState, out: Outbox): void {
   if (state.now >= state.nextHelloAt) {
     state.nextHelloAt = state.now + micros(HELLO_MS);
     sayHello(state, out, allPeers(state));
+    askToJoin(state, out, allPeers(state));
     tellFounding(state, out);
+    forgetStrangers(state, out);
   }
   if (!hasIdentity(state)) {
     return;
@@ -143,6 +155,8 @@ function onTick(state: ReplicaState, out: Outbox): void {
   tickResend(state, out);
   tickReads(state, out);
   tickCatchUp(state, out);
+  pumpChanges(state, out);
+  leaveWhenDue(state, out);
 }
 
 /** While the cluster is being founded the log names who is awaited, whenever that changes. */
@@ -194,7 +208,7 @@ function onReceive(
   out: Outbox,
   { address, header, message }: { address: Address; header: Header; message: Message },
 ): void {
-  const peer = state.peers.get(address);
+  const peer = state.peers.get(address) ?? (message.kind === "hello" ? admitStranger(state, out, address, header) : undefined);
   if (peer === undefined) {
     notice(state, out, "warn", "unlisted-peer", `${address} speaks to this server, but is not in its list of replicas: check both lists.`);
     return;
@@ -229,9 +243,9 @@ function dispatch(state: ReplicaState, out: Outbox, { peer, header, message }: {
     case "catchUp":
       return onCatchUp(state, out, peer, message);
     case "catchUpReply":
-      return isCounted(state, peer) ? onCatchUpReply(state, out, peer, message) : undefined;
+      return isKin(state, peer) ? onCatchUpReply(state, out, peer, message) : undefined;
     case "snapshotOffer":
-      return isCounted(state, peer) ? onSnapshotOffer(state, out, peer, message) : undefined;
+      return isKin(state, peer) ? onSnapshotOffer(state, out, peer, message) : undefined;
     case "snapshotRequest":
       return onSnapshotRequest(state, out, peer, message);
     case "snapshotChunk":
@@ -248,13 +262,19 @@ function dispatch(state: ReplicaState, out: Outbox, { peer, header, message }: {
       return onGenesisAck(state, peer, header);
     case "joinReply":
       return onJoinReply(state, out, peer, message);
+    case "join":
+      return onJoin(state, out, peer, message);
+    case "settleAck":
+      return onSettleAck(state, peer, message);
+    case "change":
+      return onChange(state, out, peer, message);
+    case "changeReply":
+      return onChangeReply(state, out, message);
     case "hello":
     case "snapshotAck":
-    case "settleAck":
-    case "join":
     case "forward":
     case "forwardReply":
-      return; // Hello was handled before; the others say nothing to a core whose configuration stands still, or belong to the server layer
+      return; // Hello was handled before; a SnapshotAck says nothing that Pongs do not; the others belong to the server layer
     default:
       unreachable(message);
   }

@@ -8,6 +8,7 @@ import { ZERO_HASH } from "../base/hash64.js";
 import { type Prng, seedPrng } from "../base/prng.js";
 import { BALLOT_ZERO, type Ballot } from "./ballot.js";
 import type { Batch } from "./batch.js";
+import type { MembershipChange } from "./change.js";
 import type { Configuration } from "./configuration.js";
 import {
   type Address,
@@ -47,6 +48,16 @@ export type ReplicaOptions = {
   /** What the log keeps below the snapshot for replicas that lag. Defaults 10,000 slots and 64 MiB. */
   readonly keepSlots: number;
   readonly keepBytes: number;
+  /** T: a voter unheard or unfit for so long is made an observer; 0 leaves that to the operator. Default 5,000. */
+  readonly removeAfterMs: number;
+  /** An electable observer that was fit for so long is made a voter again; doubles with each time it lost its vote. Default 3,000. */
+  readonly stableMs: number;
+  /** The autopilot leaves at least so many voters. Default 1. */
+  readonly minVoters: number;
+  /** Members of a cluster that this server joins where its disk is empty; then it founds none. `list` is this server alone. */
+  readonly join: readonly Address[];
+  /** Whether, joining, it asks to be made a voter when it has caught up. */
+  readonly electable: boolean;
 };
 
 /** What is known of another server. Durations and times are microseconds of our clock; NEVER where it did not happen. */
@@ -63,6 +74,8 @@ export type Peer = {
   wentBack: { readonly since: Micros; readonly isSure: boolean } | null;
   /** Its process is gone: the connection closed and a new one was refused. */
   gone: boolean;
+  /** When this replica heard of it for the first time. */
+  readonly heardOf: Micros;
   lastHeard: Micros;
   lastPong: Micros;
   decided: Slot;
@@ -82,6 +95,15 @@ export type Peer = {
   failingWait: Micros;
   /** Since when it was asked to accept something without any answer; null when it owes none. Kept when slots are decided without it. */
   owesSince: Micros | null;
+  /** Whom it heard, as its last Pong said. */
+  hears: readonly ReplicaId[];
+  /** Slots that it did not know at its last Pong although they were decided here a rhythm of Pings before. */
+  lag: number;
+  /** What the coordinator's autopilot watches, see autopilot.ts; null while it is not so. */
+  absentSince: Micros | null;
+  unfitSince: Micros | null;
+  unfitDecided: Slot;
+  fitSince: Micros | null;
 };
 
 export const NEVER: Micros = Number.NEGATIVE_INFINITY;
@@ -137,6 +159,35 @@ export type Coordinator = {
   handover: { readonly heir: Address | null; readonly deadline: Micros; readonly asked: boolean } | null;
 };
 
+/** A wish to change the configuration that waits for its turn, or for the coordinator's answer. Idempotent: asking twice changes nothing twice. */
+export type ChangeRequest = {
+  /** Of the asker: this server (null), or another with the life that asked; a Join has none to answer. */
+  readonly from: { readonly address: Address; readonly boot: number } | null;
+  readonly id: number;
+  readonly change: MembershipChange;
+  /** When it is given up with the reason why it had to wait. */
+  readonly deadline: Micros;
+  /** When the coordinator was asked last. */
+  askedAt: Micros;
+};
+
+/** What is known of the newest configuration beyond the log. */
+export type Membership = {
+  /** The configuration whose consequences were drawn, to see when it changes; null without an identity. */
+  noted: Configuration | null;
+  /** Who has said that its durable decided slot covers the newest entry; `lsn`: our own is behind it. Coordinator only. */
+  settling: { readonly slot: Slot; readonly lsn: number; readonly acks: Set<ReplicaId>; isDone: boolean } | null;
+  /** When the configuration changed last. */
+  changedAt: Micros;
+  /** How often each member lost its vote lately, and when it got it back: a flapping one waits longer each time. */
+  readonly flaps: Map<ReplicaId, { times: number; votesSince: Micros | null }>;
+  requests: ChangeRequest[];
+  /** The request whose entry is proposed and not yet decided. */
+  proposed: ChangeRequest | null;
+  /** This replica was removed for good: when it stops. */
+  leavesAt: Micros;
+};
+
 export type PreVote = { readonly seq: number; readonly deadline: Micros; readonly willing: Set<ReplicaId> };
 
 /** A read waiting at the coordinator: ours (from = null) or a peer's. */
@@ -186,6 +237,8 @@ export type ReplicaState = {
   nextHelloAt: Micros;
   /** Sending times of recent Pings, by seq. */
   readonly pingsSent: Map<number, Micros>;
+  /** What was decided when the Ping of the present rhythm was sent, and one rhythm before: whoever knows that does not lag. */
+  rhythm: { at: Micros; decided: Slot; decidedBefore: Slot };
   replyCounter: number;
 
   grant: Grant | null;
@@ -234,9 +287,10 @@ export type ReplicaState = {
     readonly holders: Set<ReplicaId>;
     /** Our own identity record; Genesis is sent once it is synced. */
     identityLsn: number | null;
-    /** A cluster exists that does not know this disk. */
-    refused: { readonly by: Address; readonly listed: boolean } | null;
+    /** A cluster exists that does not know this disk yet, as `via` said: this virgin asks to join it. */
+    joining: { readonly via: Address; readonly listed: boolean } | null;
   };
+  readonly membership: Membership;
   /** Codes and subjects of notices already given, so that each is given once. */
   readonly noticed: Set<string>;
   checkpoint: { readonly slot: Slot; readonly chain: Hash64; readonly stateHash: Hash64 } | null;
@@ -245,7 +299,7 @@ export type ReplicaState = {
   readonly disagreeing: Set<ReplicaId>;
 };
 
-export function newPeer(address: Address): Peer {
+export function newPeer(address: Address, heardOf: Micros = 0): Peer {
   return {
     address,
     hello: null,
@@ -255,6 +309,7 @@ export function newPeer(address: Address): Peer {
     foreign: false,
     wentBack: null,
     gone: false,
+    heardOf,
     lastHeard: NEVER,
     lastPong: NEVER,
     decided: SLOT_ZERO,
@@ -268,6 +323,12 @@ export function newPeer(address: Address): Peer {
     failingAt: NOT_DUE,
     failingWait: 0,
     owesSince: null,
+    hears: [],
+    lag: Number.POSITIVE_INFINITY,
+    absentSince: null,
+    unfitSince: null,
+    unfitDecided: SLOT_ZERO,
+    fitSince: null,
   };
 }
 
@@ -279,7 +340,10 @@ export function createReplica(options: ReplicaOptions): ReplicaState {
     options.pingMs > 0 && options.grantMs > options.pingMs && options.suspectMs > options.pingMs,
     "pingMs is below grantMs and suspectMs",
   );
-  const peers = new Map(options.list.filter((listed) => listed !== options.address).map((listed) => [listed, newPeer(listed)]));
+  assert(options.join.length === 0 || options.list.length === 1, "who joins a cluster founds none");
+  const known = new Set([...options.list, ...options.join]);
+  known.delete(options.address);
+  const peers = new Map([...known].map((listed) => [listed, newPeer(listed)]));
   return {
     options,
     prng: seedPrng(options.seed),
@@ -304,6 +368,7 @@ export function createReplica(options: ReplicaOptions): ReplicaState {
     nextPingAt: 0,
     nextHelloAt: 0,
     pingsSent: new Map(),
+    rhythm: { at: NEVER, decided: SLOT_ZERO, decidedBefore: SLOT_ZERO },
     replyCounter: 0,
     grant: null,
     election: { waitUntil: NOT_DUE, attempts: 0, coordinatorGone: false, preVote: null },
@@ -315,7 +380,16 @@ export function createReplica(options: ReplicaOptions): ReplicaState {
     lagging: null,
     catchUp: { asked: null, wait: 0, avoid: null, receiving: null },
     reads: { local: new Map(), queue: [], rounds: new Map(), current: null },
-    founding: { holders: new Set(), identityLsn: null, refused: null },
+    founding: { holders: new Set(), identityLsn: null, joining: null },
+    membership: {
+      noted: null,
+      settling: null,
+      changedAt: NEVER,
+      flaps: new Map(),
+      requests: [],
+      proposed: null,
+      leavesAt: NOT_DUE,
+    },
     noticed: new Set(),
     checkpoint: null,
     previousSnapshot: null,

@@ -1,14 +1,31 @@
 /** A replica's view of itself and of the cluster as a plain value: for people, `status`, and the sentences of errors. Changes nothing. */
 import type { Ballot } from "./ballot.js";
 import { highestKnownDecided } from "./catch-up.js";
-import { isQuorum } from "./configuration.js";
+import { isQuorum, type RosterEntry, rosterEntry } from "./configuration.js";
 import { isFounded } from "./election.js";
-import { awaitedForFounding, differenceText, listDifference, peerWarnings, refusalText } from "./founding.js";
+import { awaitedForFounding, differenceText, listDifference, peerWarnings } from "./founding.js";
 import { followedCoordinator } from "./grant.js";
-import { type Address, type ClusterId, type ReplicaId, type Slot, VIRGIN } from "./ids.js";
+import type { Address, ClusterId, ReplicaId, Slot } from "./ids.js";
+import { joiningText } from "./joining.js";
 import { currentConfiguration } from "./log.js";
 import { hasIdentity, isCounted, isLive, peerOf, votes } from "./membership.js";
+import { isRemoved, removalText } from "./reconfiguration.js";
+import { newestEntrySlot, settlingSlot } from "./settling.js";
 import { micros, type Peer, type ReplicaState } from "./state.js";
+
+/** A server this one knows: a member as the roster lists it, or one that is none (`kind` other). */
+export type Member = {
+  readonly replica: ReplicaId;
+  readonly address: Address;
+  /** As that server announced it; empty until it was heard from. */
+  readonly clientAddress: string;
+  readonly kind: "voter" | "observer" | "other";
+  /** Whether the autopilot may make it a voter. */
+  readonly electable: boolean;
+  readonly live: boolean;
+  /** Slots that it lacked at its last word; null where none came, and for this server. */
+  readonly lag: number | null;
+};
 
 export type ReplicaStatus = {
   readonly role: "founding" | "replica" | "candidate" | "coordinator" | "observer";
@@ -25,7 +42,16 @@ export type ReplicaStatus = {
   /** Who answered a Ping lately, this server included. */
   readonly live: readonly Address[];
   readonly voters: ReadonlyArray<{ readonly replica: ReplicaId; readonly address: Address; readonly live: boolean }>;
-  readonly members: ReadonlyArray<{ readonly replica: ReplicaId; readonly address: Address; readonly clientAddress: string }>;
+  readonly members: readonly Member[];
+  /** The newest configuration known here; null while the cluster is being founded, or joined. */
+  readonly configuration: {
+    readonly epoch: number;
+    /** The slot of its entry; 0 for that of the founding, and where the log begins with it. */
+    readonly slot: Slot;
+    readonly tieBreak: ReplicaId;
+    /** Whether it is settled, which the coordinator alone knows; null elsewhere. */
+    readonly settled: boolean | null;
+  } | null;
   /** Servers that founding waits for. */
   readonly awaited: readonly Address[];
   /** Why nothing can be decided now, in a sentence that names what is needed; null when nothing stands in the way. */
@@ -51,9 +77,10 @@ export function statusOf(state: ReplicaState): ReplicaStatus {
     live,
     voters: votersOf(state),
     members: membersOf(state),
+    configuration: configurationOf(state),
     awaited: hasIdentity(state) ? unacknowledged(state) : awaitedForFounding(state),
     blocked: blockedSentence(state),
-    warnings: hasIdentity(state) ? peersNow(state).flatMap((peer) => peerWarnings(state, peer)) : [],
+    warnings: hasIdentity(state) ? [...votersWarning(state), ...peersNow(state).flatMap((peer) => peerWarnings(state, peer))] : [],
   };
 }
 
@@ -92,14 +119,71 @@ function isVoterLive(state: ReplicaState, replica: ReplicaId): boolean {
   return replica === state.durable.replica || (peer !== undefined && isCounted(state, peer) && isLive(state, peer));
 }
 
-function membersOf(state: ReplicaState): ReplicaStatus["members"] {
-  const own = { replica: state.durable.replica, address: state.options.address, clientAddress: state.options.clientAddress };
-  const others = [...state.peers.values()].map((peer) => ({
-    replica: peer.replica,
-    address: peer.address,
-    clientAddress: peer.hello?.clientAddress ?? "",
-  }));
-  return [own, ...others];
+function membersOf(state: ReplicaState): readonly Member[] {
+  const configuration = hasIdentity(state) ? currentConfiguration(state) : null;
+  const roster = configuration?.roster ?? [];
+  const members = roster.map((entry) => memberOf(state, entry, configuration?.voters.includes(entry.replica) === true));
+  const isListed = (address: Address): boolean => roster.some((entry) => entry.address === address);
+  const others = [...state.peers.values()].filter((peer) => !isListed(peer.address)).map((peer) => strangerOf(state, peer));
+  const own = isListed(state.options.address) ? [] : [ownStranger(state)];
+  return [...own, ...members, ...others];
+}
+
+function memberOf(state: ReplicaState, { replica, address, electable }: RosterEntry, isVoting: boolean): Member {
+  const isSelf = replica === state.durable.replica;
+  const peer = isSelf ? undefined : peerOf(state, replica);
+  const isSpeaker = peer !== undefined && peer.replica === replica;
+  return {
+    replica,
+    address,
+    clientAddress: isSelf ? state.options.clientAddress : isSpeaker ? (peer.hello?.clientAddress ?? "") : "",
+    kind: isVoting ? "voter" : "observer",
+    electable,
+    live: isVoterLive(state, replica),
+    lag: isSpeaker && Number.isFinite(peer.lag) ? peer.lag : null,
+  };
+}
+
+function strangerOf(state: ReplicaState, peer: Peer): Member {
+  const { replica, address, hello } = peer;
+  return {
+    replica,
+    address,
+    clientAddress: hello?.clientAddress ?? "",
+    kind: "other",
+    electable: false,
+    live: isLive(state, peer),
+    lag: null,
+  };
+}
+
+function ownStranger({ durable, options }: ReplicaState): Member {
+  const { address, clientAddress } = options;
+  return { replica: durable.replica, address, clientAddress, kind: "other", electable: false, live: true, lag: null };
+}
+
+function configurationOf(state: ReplicaState): ReplicaStatus["configuration"] {
+  if (!hasIdentity(state)) {
+    return null;
+  }
+  const { epoch, tieBreak } = currentConfiguration(state);
+  return { epoch, tieBreak, slot: newestEntrySlot(state), settled: state.coordinator === null ? null : settlingSlot(state) === null };
+}
+
+/** What everybody should know about the voters as they are now: each write on one disk is a choice, not an accident to overlook. */
+function votersWarning(state: ReplicaState): string[] {
+  if (!hasIdentity(state)) {
+    return [];
+  }
+  const { voters, roster, nextReplicaId } = currentConfiguration(state);
+  const [last] = voters;
+  if (voters.length > 1 || nextReplicaId <= 2) {
+    return [];
+  }
+  const address = roster.find(({ replica }) => replica === last)?.address;
+  return [
+    `One voter is left, ${address}: every write is on its disk alone. Start other servers, or add some with \`synod server --join\`.`,
+  ];
 }
 
 /** Listed replicas that are not known to hold Genesis, while that still matters. */
@@ -113,10 +197,11 @@ function unacknowledged(state: ReplicaState): Address[] {
     .map(({ address }) => address);
 }
 
-/** A server speaks from that address, but its disk is not the one the roster knows. */
-function hasLostDisk(state: ReplicaState, address: Address): boolean {
-  const peer = state.peers.get(address);
-  return peer !== undefined && peer.hello !== null && !peer.gone && peer.replica === VIRGIN;
+/** A server speaks from the address of that voter, but its disk is another. */
+function hasLostDisk(state: ReplicaState, replica: ReplicaId): boolean {
+  const entry = rosterEntry(currentConfiguration(state), replica);
+  const peer = entry === undefined ? undefined : state.peers.get(entry.address);
+  return peer !== undefined && peer.hello !== null && !peer.gone && peer.hello.diskId !== entry?.diskId;
 }
 
 function foundingSentence(total: number, awaited: readonly Address[]): string {
@@ -140,31 +225,58 @@ function differencesOfLists(state: ReplicaState): string[] {
 
 /** Why nothing can be decided now, and what is needed; null when nothing stands in the way. */
 export function blockedSentence(state: ReplicaState): string | null {
-  const refused = refusalText(state);
-  if (refused !== null) {
-    return refused;
+  const joining = joiningText(state);
+  if (joining !== null) {
+    return joining;
   }
   if (state.quarantined) {
     return "This server's state differs from the majority's: set its data directory aside; the others go on without it.";
+  }
+  if (!hasIdentity(state) && state.options.join.length > 0) {
+    return `This server joins a cluster, and no member of it has answered yet: ${state.options.join.join(", ")}.`;
   }
   const total = state.options.list.length;
   const awaited = hasIdentity(state) ? unacknowledged(state) : awaitedForFounding(state);
   if (!hasIdentity(state) || awaited.length > 0) {
     return [foundingSentence(total, awaited), ...differencesOfLists(state)].join(" ");
   }
+  if (isRemoved(state)) {
+    return removalText(state);
+  }
+  return isQuorum(currentConfiguration(state), (replica) => isVoterLive(state, replica)) ? null : missingSentence(state);
+}
+
+/** Which voters must come back: the voters are those of the newest configuration known here, and nobody else can help. */
+function missingSentence(state: ReplicaState): string {
   const configuration = currentConfiguration(state);
-  if (isQuorum(configuration, (replica) => isVoterLive(state, replica))) {
-    return null;
-  }
   const voters = votersOf(state);
-  const silent = voters.filter((voter) => !voter.live).map((voter) => voter.address);
-  const emptied = silent.filter((address) => hasLostDisk(state, address));
-  const missing = silent.filter((address) => !emptied.includes(address));
+  const silent = voters.filter((voter) => !voter.live);
+  const emptied = silent.filter(({ replica }) => hasLostDisk(state, replica));
+  const missing = silent.filter((voter) => !emptied.includes(voter));
   const answering = voters.length - silent.length;
-  const needed = Math.floor(voters.length / 2) + 1;
-  const lost = emptied.length === 0 ? "" : ` ${emptied.join(", ")} came with an empty disk and cannot vote: put the data back.`;
-  if (missing.length === 0) {
-    return `Only ${answering} of ${voters.length} voters answer and ${needed} are needed.${lost}`;
+  const head = `Only ${answering} of ${voters.length} voters ${answering === 1 ? "answers" : "answer"}, which is no quorum`;
+  const lost =
+    emptied.length === 0
+      ? ""
+      : ` ${addresses(emptied)} came back with an empty disk, which cannot vote for the one that was lost: put the data back where it still exists.`;
+  const isEnough = (added: readonly Voter[]): boolean =>
+    isQuorum(configuration, (replica) => isVoterLive(state, replica) || added.some((voter) => voter.replica === replica));
+  if (!isEnough(missing)) {
+    return `${head}.${lost} If the data is lost for good, stop all servers and use \`synod recover\`.`;
   }
-  return `Only ${answering} of ${voters.length} voters answer and ${needed} are needed: start ${missing.length > 1 ? "one or more of " : ""}${missing.join(", ")}.${lost}`;
+  const alone = missing.filter((voter) => isEnough([voter]));
+  return `${head}: ${whomToStart(missing, alone)}.${lost} Data that is lost for good: \`synod recover\`.`;
+}
+
+function whomToStart(missing: readonly Voter[], alone: readonly Voter[]): string {
+  if (missing.length === 1 || alone.length === 1) {
+    return `start ${addresses(alone.length === 1 ? alone : missing)}`;
+  }
+  return alone.length === missing.length ? `start one of ${addresses(missing)}` : `start more of ${addresses(missing)}`;
+}
+
+type Voter = ReplicaStatus["voters"][number];
+
+function addresses(voters: readonly Voter[]): string {
+  return voters.map(({ address }) => address).join(", ");
 }

@@ -20,6 +20,10 @@ export interface PeerEvents {
 export interface PeerNetwork {
   /** Listens, dials every peer and keeps dialling. */
   start(peers: readonly Address[], events: PeerEvents): Promise<void>;
+  /** Dials one more peer from now on; nothing where it is dialled already. */
+  dial(peer: Address): void;
+  /** Closes the stream to this peer and dials it no more. */
+  forget(peer: Address): void;
   /** Encodes once and queues to each; drops where there is no stream, or where its queue is full. Until a Hello was sent on a stream everything else is dropped. */
   send(to: readonly Address[], header: Header, message: Message): void;
   /** Closes all streams after what is queued was written. */

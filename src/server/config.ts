@@ -52,6 +52,9 @@ export const LIMITS = {
   keepSlots: { min: 0, max: 1_000_000_000, default: 10_000 },
   keepBytes: { min: 0, max: 1024 * GIB, default: 64 * MIB },
   maxConnections: { min: 1, max: 1_000_000, default: 10_000 },
+  removeAfterMs: { min: 0, max: 3_600_000, default: 5000 },
+  stableMs: { min: 0, max: 3_600_000, default: 3000 },
+  minVoters: { min: 1, max: REPLICAS_MAX, default: 1 },
   drainMs: { min: 0, max: 600_000, default: 5000 },
 } as const satisfies Readonly<Record<string, NumberLimit>>;
 
@@ -133,6 +136,20 @@ export type ServerConfig = {
   readonly keepSlots: number;
   /** See `keepSlots`. Bytes, 0 to 1 Ti, default 64 Mi. */
   readonly keepBytes: number;
+
+  /**
+   * A voter that no quorum has heard, or whose disk does not answer, for so long loses its vote until it is back. Milliseconds, 0 to an hour,
+   * default 5,000; 0: never, the operator decides.
+   */
+  readonly removeAfterMs: number;
+  /** A server that lost its vote gets it back when it kept up for so long, doubled with each time it lost it. Milliseconds, 0 to an hour, default 3,000. */
+  readonly stableMs: number;
+  /** Servers lose their votes by themselves down to so many voters. 1 to 64, default 1. */
+  readonly minVoters: number;
+  /** Paxos addresses of members of the cluster that this server joins where its data directory is empty; empty: it is one of those that found. */
+  readonly join: readonly string[];
+  /** Whether, joining, it asks to vote once it has caught up. Default true. */
+  readonly electable: boolean;
 
   /** The most client connections at a time; further ones are closed at once. 1 to 10^6, default 10,000. */
   readonly maxConnections: number;

@@ -9,6 +9,7 @@ import { encodeCommand, encodePlainPut } from "../kv/command.js";
 import type { KvStore, Restore } from "../kv/kv-store.js";
 import type { TxnRequest } from "../kv/model.js";
 import { BATCH_PAYLOAD_MAX } from "../paxos/batch.js";
+import type { MembershipChange } from "../paxos/change.js";
 import { type Address, address as addressOf, type Slot } from "../paxos/ids.js";
 import type { Durable } from "../paxos/record.js";
 import {
@@ -17,6 +18,7 @@ import {
   canPropose,
   createReplica,
   headerOf,
+  heirOfTieBreak,
   type ReplicaState,
   type ReplicaStatus,
   statusOf,
@@ -28,6 +30,7 @@ import type { Random } from "../ports/random.js";
 import type { Trace } from "../ports/trace.js";
 import { Applier } from "./applier.js";
 import { Arena } from "./arena.js";
+import { type ChangeOutcome, Changes } from "./changes.js";
 import type { ServerConfig } from "./config.js";
 import { drawNonce, drawSeed } from "./draws.js";
 import { EventRing } from "./event-ring.js";
@@ -53,6 +56,8 @@ import type { WriteWaiter } from "./writes.js";
 
 /** How long a graceful stop waits for the hand-over; PROTOCOL §2.5 gives the window one second. */
 const HANDOVER_MS = 1500;
+/** How long it waits until another breaks ties, if this server does in an even set of voters. */
+const TIE_BREAK_MS = 1000;
 
 /** The largest command: a batch of it alone is within what a batch and a Forward may be. */
 export const COMMAND_BYTES_MAX = BATCH_PAYLOAD_MAX - 1024;
@@ -89,6 +94,7 @@ export class Server {
   private readonly housekeeping: Housekeeping;
   private readonly maintenance: Maintenance;
   private readonly snapshots: Snapshots;
+  private readonly changes: Changes;
   private readonly intake: Intake;
   private readonly pulse: Pulse;
   private readonly ring = new EventRing();
@@ -118,6 +124,15 @@ export class Server {
       windowBytes: config.windowBytes,
       keepSlots: config.keepSlots,
       keepBytes: config.keepBytes,
+      removeAfterMs: config.removeAfterMs,
+      stableMs: config.stableMs,
+      minVoters: config.minVoters,
+      join: config.join.map(addressOf),
+      electable: config.electable,
+    });
+    this.changes = new Changes({
+      now: () => clock.nowMicros(),
+      begin: (id, change, deadline) => this.life.guard(() => this.driver.deliver({ kind: "change", id, change, deadline })),
     });
     this.notices = new Notices({ log: options.log, blocked: () => blockedSentence(this.replica) });
     this.driver = this.makeDriver();
@@ -228,6 +243,11 @@ export class Server {
     }
   }
 
+  /** Changes who is a member, through whichever server coordinates; resolves when that is decided, refused or not known within `withinMs`. */
+  change(change: MembershipChange, withinMs: number): Promise<ChangeOutcome> {
+    return this.life.serves ? this.changes.request(change, withinMs) : Promise.resolve({ ok: false, text: this.life.absence().message });
+  }
+
   /** Whether this server sees `address` coordinate, within the time given. */
   async coordinates(address: Address, withinMs: number): Promise<boolean> {
     await this.until(() => this.coordinator === address, withinMs);
@@ -269,7 +289,8 @@ export class Server {
     if (!this.life.advance("stopping")) {
       return;
     }
-    if (this.proposals.coordinates && this.replica.options.list.length > 1) {
+    await this.yieldTieBreak();
+    if (this.proposals.coordinates) {
       await this.handOver();
     }
     await this.until(() => this.proposals.writes.count === 0 && this.reads.count === 0, this.options.config.drainMs);
@@ -293,6 +314,7 @@ export class Server {
     this.maintenance.stop();
     this.snapshots.stop();
     this.proposals.writes.failAll(why);
+    this.changes.failAll(why);
     this.reads.failAll(new StoreError("unavailable", "not-applied", why));
     await this.options.network.stop();
     await this.options.storage.close();
@@ -345,6 +367,18 @@ export class Server {
       case "handoverDone":
         this.onHandoverDone?.();
         return;
+      case "changeDone":
+        this.changes.onDone(effect.id, effect.slot, effect.refusal);
+        return;
+      case "dial":
+        this.options.network.dial(effect.address);
+        return;
+      case "forget":
+        this.options.network.forget(effect.address);
+        return;
+      case "takeSnapshot":
+        this.snapshots.takeNow();
+        return;
       case "sendChunk":
       case "receiveSnapshot":
       case "storeChunk":
@@ -380,6 +414,14 @@ export class Server {
       this.driver.deliver({ kind: "checkpoint", slot, stateHash: this.applier.store.stateHash() });
     }
     this.snapshots.onApplied(slot, bytes);
+  }
+
+  /** Who breaks ties in an even set of voters must not take the quorum with it (PROTOCOL §2.5); given up after TIE_BREAK_MS. */
+  private async yieldTieBreak(): Promise<void> {
+    const heir = heirOfTieBreak(this.replica);
+    if (heir !== null) {
+      await this.changes.request({ kind: "moveTieBreak", replica: heir }, TIE_BREAK_MS);
+    }
   }
 
   private async handOver(): Promise<void> {

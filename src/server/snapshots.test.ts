@@ -49,6 +49,11 @@ test("the gap is told before anything behind a received snapshot is applied", as
     store: new MemoryDisk(clock, 1).open().storage.snapshots,
     log: SILENT_LOGGER,
     replica: createReplica({
+      removeAfterMs: 0,
+      stableMs: 0,
+      minVoters: 1,
+      join: [],
+      electable: true,
       address: SELF,
       clientAddress: "127.0.0.1:8000",
       list: [SELF],

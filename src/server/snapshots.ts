@@ -70,6 +70,14 @@ export class Snapshots {
     }
   }
 
+  /** A server that joins needs one: it is taken at once, unless one is on its way or there is nothing new to tell. */
+  takeNow(): void {
+    const { applier } = this.options;
+    if (applier.applied > this.lastSlot && !applier.store.busy && !this.writing && !this.loading && !this.stopped) {
+      this.begin();
+    }
+  }
+
   onEffect(effect: SnapshotEffect): void {
     switch (effect.kind) {
       case "sendChunk":

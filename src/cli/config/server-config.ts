@@ -62,6 +62,9 @@ const SCALARS = z.strictObject({
   keepSlots: whole("keepSlots"),
   keepBytes: whole("keepBytes"),
   maxConnections: whole("maxConnections"),
+  removeAfterMs: whole("removeAfterMs"),
+  stableMs: whole("stableMs"),
+  minVoters: whole("minVoters"),
   drainMs: whole("drainMs"),
 });
 
@@ -79,6 +82,8 @@ export function resolveServerConfig(options: ResolveOptions): ResolvedConfig {
     ...scalars,
     ...addresses,
     dataDir,
+    join: [],
+    electable: true,
     warnings: [...options.warnings, ...addresses.warnings, ...crossWarnings],
   };
   return { config, shown: showSettings(options.layers, options.workingDir) };

@@ -103,6 +103,9 @@ export const SETTINGS: readonly Setting[] = [
   number("snapshot_every_bytes", "snapshotEveryBytes", "bytes", "growth of the log between snapshots"),
   number("keep_slots", "keepSlots", "count", "log kept below a snapshot for servers that lag"),
   number("keep_bytes", "keepBytes", "bytes", "the same in bytes"),
+  number("remove_after_ms", "removeAfterMs", "duration", "how long an unheard or unfit server keeps its vote; 0: for ever"),
+  number("stable_ms", "stableMs", "duration", "how long it must keep up to vote again"),
+  number("min_voters", "minVoters", "count", "voters that are left to the operator to remove"),
   number("max_connections", "maxConnections", "count", "most client connections at a time"),
   number("drain_ms", "drainMs", "duration", "how long a stop waits for running requests"),
 ];

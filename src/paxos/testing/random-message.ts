@@ -7,6 +7,7 @@ import { type Hash64, hash64 } from "../../base/hash64.js";
 import { nextChance, nextInt, nextU32, type Prng } from "../../base/prng.js";
 import { type Ballot, ballot } from "../ballot.js";
 import { type Batch, commandsBatch, configurationBatch, NOOP_BATCH } from "../batch.js";
+import type { MembershipChange } from "../change.js";
 import { type Configuration, genesisConfiguration } from "../configuration.js";
 import { type Address, address, type ClusterId, clusterId, type DiskId, diskId, type Lineage, replicaId, type Slot, slot } from "../ids.js";
 import { type Header, type InformPart, type Message, type NackReason, PEER_VERSION, type SnapshotMeta } from "../message.js";
@@ -55,6 +56,14 @@ export function randomConfiguration(prng: Prng): Configuration {
   const members = Array.from({ length: nextInt(prng, 1, 8) }, (_, i) => ({ address: address(`h${i}:9000`), diskId: randomDisk(prng) }));
   const first = genesisConfiguration(members);
   return { ...first, epoch: nextInt(prng, 1, 300), prevEpoch: nextInt(prng, 0, 300) };
+}
+
+function randomChange(prng: Prng): MembershipChange {
+  const replica = replicaId(nextInt(prng, 0, 9));
+  const kind = pick(prng, ["join", "promote", "remove", "suspend", "moveTieBreak"] as const);
+  return kind === "join"
+    ? { kind, address: randomAddress(prng), diskId: randomDisk(prng), electable: nextChance(prng, 0.5) }
+    : { kind, replica };
 }
 
 export function randomBatch(prng: Prng): Batch {
@@ -131,6 +140,7 @@ function randomLiveness(prng: Prng, kind: "hello" | "ping" | "pong"): Message {
           inform: randomInform(prng),
           wantGrant: nextChance(prng, 0.5),
           hardMs: nextInt(prng, 0, 2000),
+          settling: orNull(prng, randomSlot),
         })),
         preVote: nextChance(prng, 0.5),
         decided: randomSlot(prng),
@@ -242,15 +252,19 @@ function randomOther(prng: Prng, kind: OtherKind): Message {
     case "genesisAck":
       return { kind, clusterId: randomCluster(prng) };
     case "join":
-      return { kind, address: randomAddress(prng), diskId: randomDisk(prng) };
+      return { kind, address: randomAddress(prng), diskId: randomDisk(prng), electable: nextChance(prng, 0.5) };
     case "joinReply":
       return {
         kind,
         clusterId: randomCluster(prng),
-        replica: replicaId(nextInt(prng, 0, 9)),
-        slot: index,
+        lineage: randomLineage(prng),
+        configuration: orNull(prng, randomConfiguration),
         listed: nextChance(prng, 0.5),
       };
+    case "change":
+      return { kind, boot: randomNumber(prng), id, change: randomChange(prng) };
+    case "changeReply":
+      return { kind, boot: randomNumber(prng), id, slot: index, refusal: orNull(prng, () => "Replica 3 does not answer.") };
     default:
       return unreachable(kind);
   }

@@ -159,7 +159,13 @@ export class SimServer {
       case "loadSnapshot":
         this.hooks.later(this, (now) => ({ kind: "snapshotLoaded", meta: effect.meta, ok: this.install(effect.meta), now }));
         break;
+      case "takeSnapshot":
+        this.snapshotSoon();
+        break;
       case "trim":
+      case "changeDone":
+      case "dial":
+      case "forget":
       case "refused":
       case "coordination":
       case "handoverDone":
@@ -171,6 +177,14 @@ export class SimServer {
         unreachable(effect);
     }
     this.hooks.ran(this, effect);
+  }
+
+  /** A peer that joins needs a snapshot. */
+  private snapshotSoon(): void {
+    const meta = this.takeSnapshot();
+    if (meta !== null) {
+      this.hooks.later(this, (now) => ({ kind: "snapshotTaken", meta, now }));
+    }
   }
 
   /** Syncs the oldest `count` persists; their pledges are returned in order, to be sent before the `persisted` event. */

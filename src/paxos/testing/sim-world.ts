@@ -16,6 +16,7 @@ import { headerOf, isActiveCoordinator, type ReplicaOptions } from "../replica.j
 import { sightingsOf } from "../sightings.js";
 import { type Delivery, SimNetwork } from "./sim-network.js";
 import { type SimHooks, SimServer } from "./sim-server.js";
+import { STATIC_VOTERS } from "./static-voters.js";
 import { drawSwarm, type Swarm } from "./swarm.js";
 
 /** Steps of one seed, far above what any needs. */
@@ -195,6 +196,7 @@ export class SimWorld {
   private optionsOf(own: Address, list: readonly Address[]): ReplicaOptions {
     const { pingMs, grantMs, windowSlots, keepSlots } = this.swarm;
     return {
+      ...STATIC_VOTERS,
       address: own,
       clientAddress: `client-of-${own}`,
       list,

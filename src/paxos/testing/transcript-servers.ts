@@ -13,6 +13,12 @@ export type Limits = {
   readonly pingMs: number;
   /** How long a grant lasts, and a silent server is not suspected. */
   readonly grantMs: number;
+  /** After how long the autopilot takes a vote and gives it back, ms; 0: it leaves the voters alone. */
+  readonly removeAfterMs: number;
+  readonly stableMs: number;
+  readonly minVoters: number;
+  /** Members that a server of an empty disk asks to join; none: it waits to be founded. */
+  readonly join: readonly string[];
 };
 
 /** `n1` of `n1:1`. */
@@ -39,5 +45,10 @@ export function optionsOf(name: string, list: readonly string[], limits: Limits)
     windowBytes: limits.windowBytes,
     keepSlots: limits.keep,
     keepBytes: 64 * 1024 * 1024,
+    removeAfterMs: limits.removeAfterMs,
+    stableMs: limits.stableMs,
+    minVoters: limits.minVoters,
+    join: limits.join.map(addressOf),
+    electable: true,
   };
 }

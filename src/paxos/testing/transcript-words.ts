@@ -7,7 +7,8 @@ import { type Hash64, hash64 } from "../../base/hash64.js";
 import { utf8Encode } from "../../base/utf8.js";
 import { type Ballot, ballot } from "../ballot.js";
 import { type Batch, commandsBatch } from "../batch.js";
-import { type Slot, slot } from "../ids.js";
+import type { MembershipChange } from "../change.js";
+import { replicaId, type Slot, slot } from "../ids.js";
 import type { Filter } from "./transcript-cluster.js";
 
 /** Cut where a word ends; a quoted text is one word. */
@@ -59,6 +60,14 @@ export function textBatch(words: Words): Batch {
     return commandsBatch(new Uint8Array(Number(bytes)));
   }
   return commandsBatch(utf8Encode(present(words.texts[0], "a text in quotes is given")));
+}
+
+/** `promote n4`, `remove n3` or `moveTieBreak n2`; replicas are called after the server that was given their id. */
+export function changeOf([kind = "", name = ""]: readonly string[]): MembershipChange {
+  if (kind !== "promote" && kind !== "remove" && kind !== "moveTieBreak") {
+    throw new Error(`no such change: ${kind}`);
+  }
+  return { kind, replica: replicaId(Number(name.slice(1))) };
 }
 
 /** `100ms` or `2s`, in µs. */

@@ -9,10 +9,21 @@ import { genesisConfiguration } from "../configuration.js";
 import { clusterId, diskId, replicaId } from "../ids.js";
 import { checkSynced } from "../invariants.js";
 import { applyRecord, type WalRecord } from "../record.js";
-import { isActiveCoordinator } from "../replica.js";
+import { isActiveCoordinator, statusOf } from "../replica.js";
 import { type Filter, type Flight, matches, TranscriptCluster } from "./transcript-cluster.js";
-import { addressOf } from "./transcript-servers.js";
-import { ballotOf, durationOf, filterOf, hashOf, numberOf, parseWords, slotOf, textBatch, type Words } from "./transcript-words.js";
+import { addressOf, type Limits } from "./transcript-servers.js";
+import {
+  ballotOf,
+  changeOf,
+  durationOf,
+  filterOf,
+  hashOf,
+  numberOf,
+  parseWords,
+  slotOf,
+  textBatch,
+  type Words,
+} from "./transcript-words.js";
 
 /** Before a command whose dialogue is not the subject. */
 const QUIETLY = "quietly ";
@@ -23,6 +34,10 @@ const DEFAULT_KEEP = 1000;
 const DEFAULT_WINDOW_BYTES = 8 * 1024 * 1024;
 const DEFAULT_PING_MS = 100;
 const DEFAULT_GRANT_MS = 600;
+const DEFAULT_STABLE_MS = 3000;
+
+/** How long a change may take, µs. */
+const CHANGE_MICROS = 3_000_000;
 
 /** The dialogue of `commands`. Throws where a command is not understood or an invariant breaks. */
 export function runTranscript(commands: readonly string[]): readonly string[] {
@@ -38,6 +53,9 @@ class Runner {
   /** Setup lines change disks; the first other command starts the servers on them. */
   private waiting: string[] = [];
   private asleep = new Set<string>();
+  /** Of the cluster, for servers that come later. */
+  private limits: Limits | null = null;
+  private changes = 0;
 
   run(command: string): void {
     if (command.startsWith(QUIETLY)) {
@@ -71,13 +89,20 @@ class Runner {
   // ---- setup ------------------------------------------------------------------------------------------------------
 
   private setUp(verb: string, names: readonly string[], words: Words): boolean {
-    const limits = {
+    const limits: Limits = {
       window: numberOf(words, "window", DEFAULT_WINDOW),
       windowBytes: numberOf(words, "window-bytes", DEFAULT_WINDOW_BYTES),
       keep: numberOf(words, "keep", DEFAULT_KEEP),
       pingMs: numberOf(words, "ping", DEFAULT_PING_MS),
       grantMs: numberOf(words, "grant", DEFAULT_GRANT_MS),
+      removeAfterMs: numberOf(words, "remove-after", 0),
+      stableMs: numberOf(words, "stable", DEFAULT_STABLE_MS),
+      minVoters: numberOf(words, "min-voters", 1),
+      join: words.named.get("join")?.split(",") ?? [],
     };
+    if (verb === "cluster" || verb === "virgins") {
+      this.limits = limits;
+    }
     switch (verb) {
       case "cluster":
         this.cluster.create(names, limits);
@@ -86,6 +111,9 @@ class Runner {
         return true;
       case "virgins":
         this.cluster.create(names, limits, words.named.get("list")?.split(",") ?? names);
+        return true;
+      case "joiner":
+        this.cluster.create(names, { ...this.limitsOfAll(), join: limits.join }, names);
         return true;
       case "other-cluster":
         this.foundElsewhere(names);
@@ -167,6 +195,12 @@ class Runner {
       case "handover":
         cluster.step(name, { kind: "handover", heir: rest[0] === undefined ? null : addressOf(rest[0]), now });
         return true;
+      case "change":
+        cluster.step(name, { kind: "change", id: ++this.changes, change: changeOf(rest), deadline: now + CHANGE_MICROS, now });
+        return true;
+      case "members":
+        this.members();
+        return true;
       case "snapshot": {
         const meta = present(cluster.server(name).takeSnapshot(), "there is a new state to take a snapshot of");
         cluster.step(name, { kind: "snapshotTaken", meta, now });
@@ -221,6 +255,26 @@ class Runner {
     }
   }
 
+  /** Who votes as each server knows it; the coordinator also knows whether that is settled. */
+  private members(): void {
+    for (const [name, { state }] of this.cluster.servers) {
+      const status = state === null ? null : statusOf(state);
+      if (status?.configuration == null) {
+        this.cluster.write(`${name}: ${status === null ? "down" : "no member"}`);
+        continue;
+      }
+      const { epoch, tieBreak, settled } = status.configuration;
+      const told = status.members.map(
+        ({ replica, kind }) => `n${replica}${replica === tieBreak ? "*" : ""}${kind === "voter" ? "" : ` (${kind})`}`,
+      );
+      const word = settled === null ? "" : settled ? ", settled" : ", not settled";
+      this.cluster.write(`${name}: configuration ${epoch}, ${told.join(" ")}${word}`);
+      if (status.blocked !== null) {
+        this.cluster.write(`${name}: ${status.blocked}`);
+      }
+    }
+  }
+
   // ---- what breaks ------------------------------------------------------------------------------------------------
 
   private break(verb: string, [name = "", ...rest]: readonly string[]): boolean {
@@ -269,6 +323,10 @@ class Runner {
     }
   }
 
+  private limitsOfAll(): Limits {
+    return present(this.limits, "the servers were created");
+  }
+
   /** `cut n1 n3`: both ways; `cut n1 > n3`: one way; `cut n3`: from everybody. */
   private cut(name: string, [second, third]: readonly string[]): void {
     const others = second === undefined ? [...this.cluster.servers.keys()].filter((other) => other !== name) : [third ?? second];
@@ -286,8 +344,7 @@ class Runner {
     const old = cluster.server(name);
     assert(old.state === null, "a disk is wiped while its server is down");
     const list = [...old.options.list].map((listed) => listed.slice(0, listed.indexOf(":")));
-    const { windowSlots, windowBytes, keepSlots, pingMs, grantMs } = old.options;
-    cluster.create([name], { window: windowSlots, windowBytes, keep: keepSlots, pingMs, grantMs }, list);
+    cluster.create([name], this.limitsOfAll(), list);
     const { disk } = cluster.server(name);
     disk.durable = { ...disk.durable, diskId: diskId("f".repeat(32)) };
     cluster.write(`the disk of ${name} is wiped`);

@@ -174,6 +174,9 @@ export class TestCluster {
     };
     return {
       ...numbers,
+      removeAfterMs: 0,
+      join: [],
+      electable: true,
       version: "test",
       clientListen: listen,
       clientAddress: `127.0.0.1:${8000 + i}`,

@@ -26,6 +26,8 @@ export class MemoryHub {
     return {
       start: async (peers, events) => this.join(self, peers, events),
       send: (to, header, message) => this.send(self, to, { header, message }),
+      dial: (peer) => this.connect(self, peer),
+      forget: () => {}, // what nobody sends to costs nothing here
       stop: async () => this.leave(self),
     };
   }
@@ -47,6 +49,13 @@ export class MemoryHub {
         this.clock.after(DELAY_MS, () => events.onConnected(peer));
         this.clock.after(DELAY_MS, () => other.onConnected(self));
       }
+    }
+  }
+
+  private connect(self: Address, peer: Address): void {
+    const events = this.running.get(self);
+    if (events !== undefined && this.running.has(peer)) {
+      this.clock.after(DELAY_MS, () => events.onConnected(peer));
     }
   }
 

@@ -116,7 +116,10 @@ function configOf({ settings }: Scenario, addresses: readonly Address[], index: 
   };
   return {
     ...defaults,
+    removeAfterMs: 0,
     ...settings,
+    join: [],
+    electable: true,
     version: "simulated",
     clientListen: listen,
     clientAddress: `127.0.0.1:${8000 + index}`,

@@ -39,7 +39,7 @@ export class SimPort implements PeerNetwork {
   }
 
   start(peers: readonly Address[], events: PeerEvents): Promise<void> {
-    const { host, tally, suspectMs, linkTo } = this.options;
+    const { host } = this.options;
     if (!host.alive) {
       return new Promise(() => {});
     }
@@ -47,19 +47,33 @@ export class SimPort implements PeerNetwork {
     this.events = events;
     this.options.listen(this);
     for (const peer of peers) {
-      const stream = new PeerStream({
-        host,
-        link: linkTo(peer),
-        tally,
-        suspectMs,
-        onConnected: () => events.onConnected(peer),
-        onGone: () => events.onGone(peer),
-      });
-      this.streams.set(peer, stream);
-      stream.dial();
+      this.dial(peer);
     }
     this.options.engine.stir();
     return Promise.resolve();
+  }
+
+  dial(peer: Address): void {
+    const { events, host } = this;
+    const { tally, suspectMs, linkTo } = this.options;
+    if (events === null || this.streams.has(peer) || !host.alive) {
+      return;
+    }
+    const stream = new PeerStream({
+      host,
+      link: linkTo(peer),
+      tally,
+      suspectMs,
+      onConnected: () => events.onConnected(peer),
+      onGone: () => events.onGone(peer),
+    });
+    this.streams.set(peer, stream);
+    stream.dial();
+  }
+
+  forget(peer: Address): void {
+    this.streams.get(peer)?.stop();
+    this.streams.delete(peer);
   }
 
   send(to: readonly Address[], header: Header, message: Message): void {

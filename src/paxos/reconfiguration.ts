@@ -1,0 +1,104 @@
+/**
+ * What follows when a configuration entry takes effect here, however it came: new peers are dialled, the entry is made durable and
+ * acknowledged, a candidate turns to the voters of now, and a replica that was removed for good leaves. Called wherever the decided
+ * slot moved; does nothing while the configuration stands still.
+ */
+import { answerProposed } from "./change-requests.js";
+import { type Configuration, isVoter, rosterEntry } from "./configuration.js";
+import { failAttempt } from "./election.js";
+import { currentConfiguration } from "./log.js";
+import { admitRosterPeers, hasIdentity, otherVoters, votes } from "./membership.js";
+import { notice, type Outbox } from "./outbox.js";
+import { askEverythingAgain, expectAnswer } from "./resend.js";
+import { acknowledgeNewest, newestEntrySlot } from "./settling.js";
+import { micros, NOT_DUE, type ReplicaState } from "./state.js";
+
+/** How long a replica that was removed goes on, so that answers under way arrive, ms. */
+const FAREWELL_MS = 2000;
+
+export function noteConfiguration(state: ReplicaState, out: Outbox): void {
+  const { membership } = state;
+  if (!hasIdentity(state)) {
+    return;
+  }
+  const before = membership.noted;
+  const configuration = currentConfiguration(state);
+  if (before?.epoch === configuration.epoch) {
+    return;
+  }
+  membership.noted = configuration;
+  admitRosterPeers(state, out);
+  if (before === null) {
+    return; // a start, or the founding: nothing changed
+  }
+  membership.changedAt = state.now;
+  countFlaps(state, before, configuration);
+  acknowledgeNewest(state, out);
+  answerProposed(state, out, newestEntrySlot(state));
+  turnCandidate(state, out);
+  takeLeave(state, out);
+}
+
+/** Who loses its vote again and again gets it back later and later; who kept it for long is as good as new. */
+function countFlaps({ membership, now }: ReplicaState, before: Configuration, after: Configuration): void {
+  for (const voter of before.voters) {
+    if (!isVoter(after, voter) && rosterEntry(after, voter) !== undefined) {
+      const flap = membership.flaps.get(voter);
+      const isOld = flap?.votesSince != null && now - flap.votesSince > micros(FLAP_FORGOTTEN_MS);
+      membership.flaps.set(voter, { times: isOld ? 1 : (flap?.times ?? 0) + 1, votesSince: null });
+    }
+  }
+  for (const [replica, flap] of membership.flaps) {
+    if (rosterEntry(after, replica) === undefined) {
+      membership.flaps.delete(replica);
+    } else if (flap.votesSince === null && isVoter(after, replica)) {
+      flap.votesSince = now;
+    }
+  }
+}
+
+/** A voter that kept its vote for so long does not flap, ms. */
+export const FLAP_FORGOTTEN_MS = 300_000;
+
+/** A candidate that caught up over a change needs the voters of now: those it never asked are asked. */
+function turnCandidate(state: ReplicaState, out: Outbox): void {
+  if (state.candidate === null) {
+    return;
+  }
+  if (!votes(state)) {
+    failAttempt(state);
+    return;
+  }
+  for (const peer of otherVoters(state)) {
+    expectAnswer(state, peer);
+    askEverythingAgain(state, out, peer);
+  }
+}
+
+/** "A removed id never returns": the server says so, and ends when what it owes is said. */
+function takeLeave(state: ReplicaState, out: Outbox): void {
+  if (state.membership.leavesAt === NOT_DUE && isRemoved(state)) {
+    state.membership.leavesAt = state.now + micros(FAREWELL_MS);
+    notice(state, out, "warn", "removed", removalText(state));
+  }
+}
+
+/** Whether the roster lacks this replica: its id is below nextReplicaId, so it was removed for good. */
+export function isRemoved(state: ReplicaState): boolean {
+  return hasIdentity(state) && rosterEntry(currentConfiguration(state), state.durable.replica) === undefined;
+}
+
+/** Ends the server once its time is over; also at once where it starts on a disk that knows of the removal. */
+export function leaveWhenDue(state: ReplicaState, out: Outbox): void {
+  if (state.now >= state.membership.leavesAt) {
+    state.membership.leavesAt = NOT_DUE;
+    out.push({ kind: "halt", text: removalText(state) });
+  }
+}
+
+export function removalText(state: ReplicaState): string {
+  return (
+    `This server (replica ${state.durable.replica}) was removed from the cluster and its id is never given again. ` +
+    "To bring the machine back, start it with an empty data directory and --join."
+  );
+}
