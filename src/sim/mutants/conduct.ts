@@ -6,6 +6,7 @@ const CATCH_UP = "paxos/catch-up.js";
 const COORDINATOR = "paxos/coordinator.js";
 const ELECTION = "paxos/election.js";
 const FOUNDING = "paxos/founding.js";
+const JOINING = "paxos/joining.js";
 const MEMBERSHIP = "paxos/membership.js";
 const READ_INDEX = "paxos/read-index.js";
 
@@ -48,8 +49,8 @@ export function quorumWithMe(state, isIn) {
     },
     {
       file: COORDINATOR,
-      find: "otherVoters, peerOf, quorumWithMe, unsyncedFor }",
-      put: "otherVoters, peerOf, quorumOf, quorumWithMe, unsyncedFor }",
+      find: "otherVoters, quorumWithMe, unsyncedFor, votes }",
+      put: "otherVoters, quorumOf, quorumWithMe, unsyncedFor, votes }",
     },
     {
       file: COORDINATOR,
@@ -110,11 +111,6 @@ const IDENTITY_MUTANTS: readonly Mutant[] = [
         find: "if (isSameDisk && hello.boot === before.boot && header.from === VIRGIN",
         put: "if (!MUTANT && isSameDisk && hello.boot === before.boot && header.from === VIRGIN",
       },
-      {
-        file: FOUNDING,
-        find: "if (durable.trimmed === SLOT_ZERO && ",
-        put: "if ((MUTANT || durable.trimmed === SLOT_ZERO) && ",
-      },
     ],
   },
   {
@@ -123,19 +119,24 @@ const IDENTITY_MUTANTS: readonly Mutant[] = [
     hunt: swarm("wipe"),
     edits: [
       {
-        file: FOUNDING,
-        find: "if (entry !== undefined && entry.diskId === hello.diskId) {",
-        put: "if (entry !== undefined && (MUTANT || entry.diskId === hello.diskId)) {",
+        file: JOINING,
+        find: "(entry) => entry.diskId === hello.diskId && entry.address === hello.address",
+        put: "(entry) => (MUTANT || entry.diskId === hello.diskId) && entry.address === hello.address",
       },
       {
         file: FOUNDING,
-        find: "if (own !== undefined && own.diskId === durable.diskId) {",
-        put: "if (own !== undefined && (MUTANT || own.diskId === durable.diskId)) {",
+        find: "entry.address === peer.address && entry.diskId === peer.hello?.diskId",
+        put: "entry.address === peer.address && (MUTANT || entry.diskId === peer.hello?.diskId)",
       },
       {
         file: FOUNDING,
-        find: "entry.address === state.options.address && entry.diskId === state.durable.diskId);",
-        put: "entry.address === state.options.address && (MUTANT || entry.diskId === state.durable.diskId));",
+        find: "if (own !== undefined && own.diskId === state.durable.diskId) {",
+        put: "if (own !== undefined && (MUTANT || own.diskId === state.durable.diskId)) {",
+      },
+      {
+        file: JOINING,
+        find: "assert(entry?.diskId === state.durable.diskId && ",
+        put: "assert((MUTANT || entry?.diskId === state.durable.diskId) && ",
       },
       {
         file: MEMBERSHIP,
@@ -159,7 +160,7 @@ const IDENTITY_MUTANTS: readonly Mutant[] = [
         file: FOUNDING,
         find: "    resetLog(state);\n",
         put: `    if (MUTANT) {
-        const header = { clusterId: cluster, lineage, from: own.replica, epoch: configuration.epoch };
+        const header = { clusterId: cluster, lineage, from: replica, epoch: configuration.epoch };
         out.push({ kind: "send", to: allPeers(state), header, message: ownHello(state) });
     }
     resetLog(state);\n`,
@@ -313,7 +314,7 @@ const ELECTION_MUTANTS: readonly Mutant[] = [
     id: "69",
     name: "The half with the tie-break waits for a voter that pings and never acknowledges.",
     hunt: swarm("a mute voter"),
-    edits: [{ file: COORDINATOR, find: "return peer.owesSince !== null &&", put: "return !MUTANT && peer.owesSince !== null &&" }],
+    edits: [{ file: MEMBERSHIP, find: "return peer.owesSince !== null &&", put: "return !MUTANT && peer.owesSince !== null &&" }],
   },
   {
     id: "72",
