@@ -30,7 +30,7 @@ function ownHello(state: ReplicaState): Hello {
     boot: durable.boot,
     address: options.address,
     clientAddress: options.clientAddress,
-    list: sorted(state.options.list),
+    list: options.join.length > 0 ? [] : sorted(options.list),
     decided: state.decided,
     highestRound: state.highestRound,
   };
@@ -142,7 +142,10 @@ export function differenceText(peer: Peer, difference: string): string {
 
 /** How another server's list differs from ours, in words; null if it does not. */
 export function listDifference(state: ReplicaState, hello: Hello): string | null {
-  const { list } = state.options;
+  const { list, join } = state.options;
+  if (join.length > 0 || hello.list.length === 0) {
+    return null; // who joins has no list: the roster will be its truth
+  }
   const onlyOurs = sorted(list.filter((listed) => !hello.list.includes(listed)));
   const onlyTheirs = hello.list.filter((listed) => !list.includes(listed));
   const parts = [

@@ -67,7 +67,11 @@ export function isAdmitted(state: ReplicaState, header: Header, peer: Peer, kind
   if (!hasIdentity(state) || !sameCluster(state, header) || peer.hello === null || header.from !== peer.replica) {
     return false;
   }
-  return UNCOUNTED.has(kind) || isCounted(state, peer);
+  if (UNCOUNTED.has(kind) || isCounted(state, peer)) {
+    return true;
+  }
+  // A coordinator that was removed hands over although the roster lacks it by then: it is still the owner of what we owe it.
+  return kind === "handover" && isKin(state, peer) && state.grant?.owner === peer.replica;
 }
 
 /** For the server layer: whether a Forward or ForwardReply from there is to be handled. */

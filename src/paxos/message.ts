@@ -33,7 +33,7 @@ export type Hello = {
   readonly address: Address;
   /** Where clients reach the sender: "host:port", for people and `status` only. */
   readonly clientAddress: string;
-  /** The sorted list of replicas the sender was started with. */
+  /** The sorted list of replicas the sender was started with; empty where it was told to join a cluster. */
   readonly list: readonly Address[];
   readonly decided: Slot;
   readonly highestRound: number;

@@ -6,6 +6,8 @@
 import { answerProposed } from "./change-requests.js";
 import { type Configuration, isVoter, rosterEntry } from "./configuration.js";
 import { failAttempt } from "./election.js";
+import { VIRGIN } from "./ids.js";
+import { answerVirgin } from "./joining.js";
 import { currentConfiguration } from "./log.js";
 import { admitRosterPeers, hasIdentity, otherVoters, votes } from "./membership.js";
 import { notice, type Outbox } from "./outbox.js";
@@ -35,8 +37,22 @@ export function noteConfiguration(state: ReplicaState, out: Outbox): void {
   countFlaps(state, before, configuration);
   acknowledgeNewest(state, out);
   answerProposed(state, out, newestEntrySlot(state));
+  welcomeVirgins(state, out);
   turnCandidate(state, out);
   takeLeave(state, out);
+}
+
+/** Whoever asked to join hears at once that it is listed. */
+function welcomeVirgins(state: ReplicaState, out: Outbox): void {
+  for (const peer of state.peers.values()) {
+    if (
+      peer.replica === VIRGIN &&
+      peer.hello !== null &&
+      currentConfiguration(state).roster.some((entry) => entry.diskId === peer.hello?.diskId)
+    ) {
+      answerVirgin(state, out, peer, peer.hello);
+    }
+  }
 }
 
 /** Who loses its vote again and again gets it back later and later; who kept it for long is as good as new. */

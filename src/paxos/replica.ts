@@ -24,8 +24,8 @@ import type { Effect, Event } from "./effect.js";
 import { nominationDue, onHandover, onNominate, onPrepareRefused, scheduleFirstNomination, tickElection } from "./election.js";
 import { HELLO_MS, onGenesis, onGenesisAck, onHello, resendGenesis, sayHello, tryFound } from "./founding.js";
 import { followedCoordinator, voidGrantOfGone } from "./grant.js";
-import { type Address, SLOT_ZERO } from "./ids.js";
-import { askToJoin, onJoin, onJoinReply } from "./joining.js";
+import { type Address, SLOT_ZERO, VIRGIN } from "./ids.js";
+import { answerVirgin, askToJoin, onJoin, onJoinReply } from "./joining.js";
 import { onInform } from "./learner.js";
 import { recoverLog } from "./log.js";
 import { admitStranger, allPeers, forgetStrangers, hasIdentity, isAdmitted, isKin } from "./membership.js";
@@ -192,6 +192,9 @@ function onConnected(state: ReplicaState, out: Outbox, address: Address): void {
     peer.gone = false;
     sayHello(state, out, [address]);
     hastenResend(state, peer); // what was asked while there was no stream is lost
+    if (hasIdentity(state) && peer.replica === VIRGIN && peer.hello !== null) {
+      answerVirgin(state, out, peer, peer.hello); // it knocked before there was a stream to answer on
+    }
   }
 }
 
@@ -210,6 +213,9 @@ function onReceive(
 ): void {
   const peer = state.peers.get(address) ?? (message.kind === "hello" ? admitStranger(state, out, address, header) : undefined);
   if (peer === undefined) {
+    if (state.options.join.length > 0) {
+      return; // the members of the cluster that it joins speak first; it knows them when it is one of them
+    }
     notice(state, out, "warn", "unlisted-peer", `${address} speaks to this server, but is not in its list of replicas: check both lists.`);
     return;
   }

@@ -294,6 +294,12 @@ export class TranscriptCluster {
   private ran(name: string, effect: Effect): void {
     if (effect.kind === "wake") {
       this.wakes.set(name, Math.min(effect.at, this.wakes.get(name) ?? effect.at));
+    } else if (effect.kind === "dial") {
+      const to = nameOf(effect.address);
+      const isUp = this.servers.get(to)?.state != null && !this.isCut(name, to) && !this.isCut(to, name);
+      if (isUp) {
+        this.later(this.server(name), (now) => ({ kind: "connected", address: effect.address, now }));
+      }
     } else if (effect.kind === "readReady") {
       for (const id of effect.ids) {
         checkRead(present(this.floors.get(`${name}/${id}`), "the read was asked for"), effect.index, id);
