@@ -99,9 +99,16 @@ function takeLeave(state: ReplicaState, out: Outbox): void {
   }
 }
 
-/** Whether the roster lacks this replica: its id is below nextReplicaId, so it was removed for good. */
+/**
+ * Whether this replica was removed for good: its id was given, and the roster lacks it. A configuration from before it joined, which
+ * its first snapshot may bring, lacks it as well, but has not given its id yet.
+ */
 export function isRemoved(state: ReplicaState): boolean {
-  return hasIdentity(state) && rosterEntry(currentConfiguration(state), state.durable.replica) === undefined;
+  if (!hasIdentity(state)) {
+    return false;
+  }
+  const configuration = currentConfiguration(state);
+  return state.durable.replica < configuration.nextReplicaId && rosterEntry(configuration, state.durable.replica) === undefined;
 }
 
 /** Ends the server once its time is over; also at once where it starts on a disk that knows of the removal. */
