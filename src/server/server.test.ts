@@ -106,8 +106,8 @@ test("without a quorum requests end in an error that names what is missing; with
   await cluster.run(1000);
   const write = cluster.put(at, "k", "v2", 1000);
   const read = cluster.get(at, "k", 1000);
-  match(await cluster.outcomeOf(write), /Only 1 of 3 voters answer and 2 are needed: start one or more of/);
-  match(await cluster.outcomeOf(read), /The read was not answered in time: Only 1 of 3 voters answer/);
+  match(await cluster.outcomeOf(write), /Only 1 of 3 voters answers, which is no quorum: start one of/);
+  match(await cluster.outcomeOf(read), /The read was not answered in time: Only 1 of 3 voters answers/);
   equal(read.outcome?.error?.outcome, "not-applied");
   await cluster.start(b);
   equal(await cluster.outcomeOf(cluster.put(b, "k", "v3")), "ok");
