@@ -45,6 +45,10 @@ export function* applyCommand(context: ApplyContext, command: Command): Sliced<R
     }
     case "expireSessions":
       return yield* applyExpire(context, command.usedBelowSlot);
+    case "closeSession": {
+      const count = sessions.close(command.session) ? 1 : 0;
+      return { kind: "sessionsExpired", revision: revision(mvcc.visibleRevision), count };
+    }
     case "setQuota":
       context.quotaBytes = command.bytes;
       return { kind: "quotaSet", revision: revision(mvcc.visibleRevision) };

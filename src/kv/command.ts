@@ -5,7 +5,7 @@
  */
 import { assert, unreachable } from "../base/assert.js";
 import { ByteReader, ByteWriter, MalformedBytes } from "../base/bytes.js";
-import { type DeleteRangeRequest, NO_LEASE, type PutRequest, type TxnRequest } from "./model.js";
+import { type DeleteRangeRequest, NO_LEASE, type PutRequest, type SessionId, sessionId, type TxnRequest } from "./model.js";
 import { readDeleteRange, readInteger, readPut, readTxn, writeDeleteRange, writePut, writeTxn } from "./operation-codec.js";
 
 /** A command, decoded. `put` with no option has a shorter form of its own on the wire. */
@@ -18,6 +18,8 @@ export type Command =
   | { readonly kind: "registerSession"; readonly nonce: bigint }
   /** Expires every session that was last used in a slot below `usedBelowSlot`. */
   | { readonly kind: "expireSessions"; readonly usedBelowSlot: number }
+  /** Its client is done with the session: it expires now; nothing where it is gone already. */
+  | { readonly kind: "closeSession"; readonly session: SessionId }
   | { readonly kind: "setQuota"; readonly bytes: number };
 
 /** First byte of a command: what follows. Only add. */
@@ -31,6 +33,7 @@ export const COMMAND_TAG = {
   registerSession: 6,
   expireSessions: 7,
   setQuota: 8,
+  closeSession: 9,
 } as const;
 
 const newArray = (length: number): Uint8Array => new Uint8Array(length);
@@ -86,6 +89,9 @@ export function encodeCommand(command: Command): Uint8Array {
     case "setQuota":
       writer.varint(command.bytes);
       break;
+    case "closeSession":
+      writer.varint(command.session);
+      break;
     default:
       unreachable(command);
   }
@@ -112,6 +118,8 @@ function readBody(tag: number, reader: ByteReader): Command {
       return { kind: "expireSessions", usedBelowSlot: reader.varint() };
     case COMMAND_TAG.setQuota:
       return { kind: "setQuota", bytes: reader.varint() };
+    case COMMAND_TAG.closeSession:
+      return { kind: "closeSession", session: sessionId(reader.varint()) };
     default:
       throw new MalformedBytes(`command of kind ${tag}`);
   }

@@ -10,7 +10,7 @@ import { type KeptReply, REPLY_STATE, Session } from "./session.js";
 import { HashSum, ItemHasher } from "./state-hash.js";
 
 /** What is to be done with a request. */
-export type Admission = "execute" | "repeat" | "stale" | "too-many";
+export type Admission = "execute" | "repeat" | "stale" | "too-many" | "expired";
 
 /** The sessions as they were, in the order of last use. */
 export type SessionImage = { readonly ids: readonly SessionId[]; readonly saved: Map<SessionId, Session> };
@@ -80,6 +80,9 @@ export class SessionTable {
   }
 
   admit(session: Session, seq: number): Admission {
+    if (session.isExpired) {
+      return "expired";
+    }
     if (seq < session.prunedTo) {
       return "stale";
     }
@@ -110,6 +113,15 @@ export class SessionTable {
     const work = 1 + (oldest.executedEnd - oldest.prunedTo) / 5;
     this.expire(oldest);
     return work;
+  }
+
+  /** Expires one session; false where there is none such. */
+  close(id: SessionId): boolean {
+    const session = this.sessions.get(id);
+    if (session !== undefined) {
+      this.expire(session);
+    }
+    return session !== undefined;
   }
 
   /** The table as it is now; close it. */
@@ -162,6 +174,7 @@ export class SessionTable {
     }
     this.unlink(session);
     this.sessions.delete(session.id);
+    session.isExpired = true;
   }
 
   private prune(session: Session, firstUnacked: number): void {

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import type { Command } from "./command.js";
 import type { KvStore } from "./kv-store.js";
 import { SESSION_OUTSTANDING_MAX, SESSIONS_MAX } from "./limits.js";
+import { sessionId } from "./model.js";
 import type { Reply } from "./reply.js";
 import { SESSION_LIMITS } from "./session-table.js";
 import { Store } from "./store.js";
@@ -122,6 +123,24 @@ test("expiry by slot takes those not used since, and the session that asks if it
   assert.equal(kindOf(gone), "sessionsExpired");
   assert.equal(kindOf(ask(store, a, 3)), "session-expired");
   assert.equal(restoreFrom(chunksOf(store.openReadView())).stateHash(), store.stateHash());
+});
+
+test("a session that was closed is gone at once, its waiting requests included, and its id is not given again", () => {
+  const store = Store.empty();
+  const [a, b] = [register(store), register(store)] as const;
+  const close = (session: number): Command => ({ kind: "closeSession", session: sessionId(session) });
+  ask(store, a, 1);
+  assert.deepEqual(ask(store, b, 1, { command: close(a) }), { kind: "sessionsExpired", revision: 2, count: 1 });
+  assert.deepEqual(ask(store, b, 2, { command: close(a) }), { kind: "sessionsExpired", revision: 2, count: 0 });
+  assert.equal(kindOf(ask(store, a, 1)), "session-expired");
+  assert.equal(kindOf(ask(store, a, 2)), "session-expired");
+  const heard: string[] = [];
+  const group = [close(b), command("k"), command("l")].map((one, at) => ({ session: b, seq: 3 + at, firstUnacked: 3, command: one }));
+  store.applyBatch(store.appliedSlot + 1, payloadOf(group), { onReply: (_, __, reply) => heard.push(kindOf(reply)) });
+  assert.deepEqual(heard, ["sessionsExpired", "session-expired", "session-expired"]);
+  assert.equal(store.stats().sessions, 0);
+  assert.equal(restoreFrom(chunksOf(store.openReadView())).stateHash(), store.stateHash());
+  assert.equal(register(store), b + 1);
 });
 
 test("too many kept replies: sessions used least recently go, never the one at work", () => {

@@ -40,6 +40,8 @@ export class Session {
   executedEnd = 0;
   /** Kept replies. */
   kept = 0;
+  /** It was taken out of the table; a group of requests that is under way must not run on. */
+  isExpired = false;
   /** Neighbours in the order of last use. */
   before: Session | undefined;
   after: Session | undefined;

@@ -58,6 +58,9 @@ import { NO_ROW } from "./versions.js";
 const COMMAND_UNITS = 2;
 const RECLAIM_UNITS_PER_COMMAND = 4;
 
+/** What a request is told that its session does not admit. */
+const REFUSED_AS = { stale: "stale-sequence", "too-many": "too-many-outstanding", expired: "session-expired" } as const;
+
 /** The batch being applied. */
 type Batch = { readonly slot: number; readonly cursor: BatchCursor; readonly sink: ReplySink };
 
@@ -260,7 +263,7 @@ export class Store implements KvStore {
         return;
       }
       if (admission !== "execute") {
-        this.refuse(batch, kvError(admission === "stale" ? "stale-sequence" : "too-many-outstanding"));
+        this.refuse(batch, kvError(REFUSED_AS[admission]));
         return;
       }
     }

@@ -4,7 +4,16 @@
  */
 import { nextChance, nextInt, type Prng } from "../../base/prng.js";
 import type { Command } from "../command.js";
-import type { Compare, DeleteRangeRequest, LeaseId, Operation, PutRequest, RangeRequest, TxnRequest } from "../model.js";
+import {
+  type Compare,
+  type DeleteRangeRequest,
+  type LeaseId,
+  type Operation,
+  type PutRequest,
+  type RangeRequest,
+  sessionId,
+  type TxnRequest,
+} from "../model.js";
 
 const KEY_BYTES = [0, 0x61, 0x62, 0x63, 0xff];
 
@@ -109,6 +118,9 @@ export function randomCommand(prng: Prng, now: number, slot: number): Command {
   }
   if (dice < 96) {
     return { kind: "registerSession", nonce: BigInt(nextInt(prng, 0, 1_000_000)) << 40n };
+  }
+  if (dice < 97) {
+    return { kind: "closeSession", session: sessionId(nextInt(prng, 1, 8)) };
   }
   if (dice < 98) {
     return { kind: "expireSessions", usedBelowSlot: Math.max(0, slot - nextInt(prng, 0, 10)) };

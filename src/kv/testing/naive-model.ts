@@ -206,6 +206,10 @@ export class NaiveModel {
         }
         return { kind: "registered", revision: this.revision as Revision, session: id as SessionId, nonce: command.nonce };
       }
+      case "closeSession": {
+        const count = this.sessions.delete(command.session) ? 1 : 0;
+        return { kind: "sessionsExpired", revision: this.revision as Revision, count };
+      }
       case "expireSessions": {
         const gone = [...this.sessions.values()].filter((session) => session.lastSlot < command.usedBelowSlot);
         for (const session of gone) {

@@ -6,6 +6,7 @@ import { deepEqual, equal, throws } from "node:assert/strict";
 import { test } from "node:test";
 import { nextChance, nextInt, type Prng, seedPrng } from "../../base/prng.js";
 import type { Command } from "../../kv/command.js";
+import { sessionId } from "../../kv/model.js";
 import type { Reply } from "../../kv/reply.js";
 import { SESSION_LIMITS } from "../../kv/session-table.js";
 import { Store } from "../../kv/store.js";
@@ -51,11 +52,13 @@ class Log {
   }
 
   private own(slot: number, revision: number): Command {
-    switch (nextInt(this.prng, 0, 6)) {
+    switch (nextInt(this.prng, 0, 7)) {
       case 0:
         return { kind: "setQuota", bytes: nextChance(this.prng, 0.5) ? 3000 : 1_000_000 };
       case 1:
         return { kind: "expireSessions", usedBelowSlot: Math.max(0, slot - 20) };
+      case 2:
+        return { kind: "closeSession", session: sessionId(nextInt(this.prng, 1, this.sessions + 2)) };
       default:
         return { kind: "compact", revision: Math.max(0, revision - nextInt(this.prng, -2, 30)) };
     }

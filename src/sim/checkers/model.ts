@@ -108,7 +108,8 @@ export class Model {
     while (cursor.nextGroup()) {
       const session = this.use(cursor, slot);
       while (cursor.nextCommand()) {
-        if (session === null || this.admits(session, cursor.seq)) {
+        const open = session === null || this.sessions.has(cursor.session) ? session : undefined; // a request may close its own session
+        if (open === null || this.admits(open, cursor.seq)) {
           const command = decodeCommand(payload.subarray(cursor.commandFrom, cursor.commandEnd));
           this.run(command, { slot, at, session: cursor.session, seq: cursor.seq });
         }
@@ -175,6 +176,9 @@ export class Model {
             this.expired++;
           }
         }
+        return;
+      case "closeSession":
+        this.sessions.delete(command.session);
         return;
       case "setQuota":
         this.quotaBytes = command.bytes;

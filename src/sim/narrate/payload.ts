@@ -57,6 +57,8 @@ function describeCommand(command: Command): string {
       return "register a session";
     case "expireSessions":
       return `expire sessions unused since slot ${command.usedBelowSlot}`;
+    case "closeSession":
+      return `close session ${command.session}`;
     case "setQuota":
       return `set the quota to ${command.bytes} bytes`;
     default:
