@@ -47,9 +47,26 @@ export function encodeStatus(status: ServerStatus, memoryBytes: number): Uint8Ar
       replicaId: BigInt(member.replica),
       paxosAddress: member.address,
       clientAddress: member.clientAddress,
+      kind: member.kind,
+      electable: member.electable,
+      live: member.live,
+      ...(member.lag === null ? {} : { lag: BigInt(member.lag) }),
     })),
     boot: BigInt(replica.boot),
     failRate: status.failRate,
+    removeAfterMs: BigInt(status.removeAfterMs),
+    ...(replica.configuration === null ? {} : { configuration: configurationFields(replica.configuration) }),
   });
   return toBinary(StatusResponseSchema, response);
+}
+
+function configurationFields(configuration: NonNullable<ServerStatus["replica"]["configuration"]>) {
+  const { epoch, slot, tieBreak, settled, unsettled } = configuration;
+  return {
+    epoch: BigInt(epoch),
+    slot: BigInt(slot),
+    tieBreak: BigInt(tieBreak),
+    unsettled: unsettled.map((replica) => BigInt(replica)),
+    ...(settled === null ? {} : { settled }),
+  };
 }

@@ -6,9 +6,10 @@ import type { UnaryReply } from "../grpc/channel.js";
 import type { Metadata } from "../grpc/metadata.js";
 import type { Responder } from "../grpc/service.js";
 import { GRPC_STATUS, type GrpcStatus } from "../grpc/status.js";
-import { type Address, address } from "../paxos/ids.js";
+import { type Address, address, replicaId } from "../paxos/ids.js";
+import type { ElectServer } from "./elect.js";
 import { encodeGetResponse } from "./key-value-codec.js";
-import { type ElectServer, multiPaxosHandlers } from "./multi-paxos-service.js";
+import { multiPaxosHandlers } from "./multi-paxos-service.js";
 
 const A = address("127.0.0.1:9000");
 const B = address("127.0.0.1:9001");
@@ -46,12 +47,15 @@ function elect(views: Views, at: Address, message: Uint8Array, asked: { readonly
         views.set(at, heir);
       },
       coordinates: async (heir) => views.get(at) === heir || calls.includes(`${views.get(at)} elects ${heir}`),
-      replicaStatus: () => ({ blocked: null }),
+      replicaStatus: () => ({
+        blocked: null,
+        voters: [A, B, C].map((voter, i) => ({ replica: replicaId(i + 1), address: voter, live: true })),
+        members: [],
+      }),
     };
     const handlers = multiPaxosHandlers({
       server,
       self: at,
-      replicas: [A, B, C],
       call: (peer, path, body, sent) => {
         calls.push(`${at} asks ${peer}`);
         equal(path, "/keyvaluestore.MultiPaxos/ElectCoordinator");

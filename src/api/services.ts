@@ -1,10 +1,13 @@
 /** Which handler answers which path, for each of the two ports of a server. */
 import type { GrpcServices, StreamHandler } from "../grpc/service.js";
+import { address as addressOf } from "../paxos/ids.js";
 import type { ServerConfig } from "../server/config.js";
 import type { Server } from "../server/server.js";
 import { statusHandler } from "./admin-service.js";
+import type { ElectOptions } from "./elect.js";
 import { keyValueHandlers } from "./key-value-service.js";
-import { type MultiPaxosOptions, multiPaxosHandlers } from "./multi-paxos-service.js";
+import { memberHandlers } from "./member-service.js";
+import { multiPaxosHandlers } from "./multi-paxos-service.js";
 
 const KEY_VALUE_STORE = "/keyvaluestore.KeyValueStore";
 const MULTI_PAXOS = "/keyvaluestore.MultiPaxos";
@@ -15,17 +18,22 @@ export type ServicesOptions = {
   readonly config: ServerConfig;
   /** Resident memory of the process, bytes. */
   readonly memoryBytes: () => number;
+  /** One unary call to another server's Paxos port. */
+  readonly call: ElectOptions["call"];
 };
 
 /** What my_addr serves. */
-export function clientServices({ server, config, memoryBytes }: ServicesOptions): GrpcServices {
+export function clientServices({ server, config, memoryBytes, call }: ServicesOptions): GrpcServices {
   const { get, put, del } = keyValueHandlers(server, config);
+  const members = memberHandlers({ server, call, self: addressOf(config.paxosAddress), waitMsMax: config.requestTimeoutMs });
   return {
     unary: new Map([
       [`${KEY_VALUE_STORE}/GetValue`, get],
       [`${KEY_VALUE_STORE}/PutPair`, put],
       [`${KEY_VALUE_STORE}/DeletePair`, del],
       [`${ADMIN}/Status`, statusHandler(() => server.status(), memoryBytes)],
+      [`${ADMIN}/ChangeMembers`, members.change],
+      [`${ADMIN}/Handover`, members.handover],
     ]),
     streaming: new Map(),
     limits: { messageBytesMax: config.maxRequestBytes, connectionsMax: config.maxConnections },
@@ -34,11 +42,11 @@ export function clientServices({ server, config, memoryBytes }: ServicesOptions)
 
 /** What my_paxos serves; `exchange` is the network adapter's, with bounds of its own. */
 export function paxosServices(
-  { server, config }: ServicesOptions,
-  peers: Pick<MultiPaxosOptions, "self" | "call"> & { readonly exchange: StreamHandler; readonly messageBytesMax: number },
+  { server, config, call }: ServicesOptions,
+  peers: { readonly exchange: StreamHandler; readonly messageBytesMax: number },
 ): GrpcServices {
   const { get, put, del } = keyValueHandlers(server, config);
-  const { ping, getCoordinator, elect } = multiPaxosHandlers({ server, replicas: config.replicas, self: peers.self, call: peers.call });
+  const { ping, getCoordinator, elect } = multiPaxosHandlers({ server, call, self: addressOf(config.paxosAddress) });
   return {
     unary: new Map([
       [`${MULTI_PAXOS}/Ping`, ping],

@@ -90,6 +90,7 @@ function storeExitCode(error: StoreError): number {
       return EXIT.badConnection;
     case "invalid-argument":
       return EXIT.invalidInput;
+    case "refused":
     case "unavailable":
     case "resource-exhausted":
     case "unimplemented":
@@ -104,6 +105,8 @@ function storeExitCode(error: StoreError): number {
 
 function storeHint(error: StoreError): string {
   switch (error.code) {
+    case "refused":
+      return "what the message asks for, then the same again; synod member list shows the members";
     case "connection":
       return "synod up to start servers, or the addresses of running ones";
     case "unavailable":

@@ -4,7 +4,7 @@
  */
 import { create } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
-import { Admin, StatusRequestSchema, type StatusResponse } from "../gen/admin_pb.js";
+import { Admin, ChangeMembersRequestSchema, HandoverRequestSchema, StatusRequestSchema, type StatusResponse } from "../gen/admin_pb.js";
 import { KeyValueStore } from "../gen/keyvaluestore_pb.js";
 import { parseAddress } from "./address.js";
 import { Connection } from "./connection.js";
@@ -28,6 +28,12 @@ export type RequestOptions = {
   /** Cancels the request; a write that was sent has an unknown outcome then. */
   readonly signal?: AbortSignal;
 };
+
+/**
+ * One change of who is a member; `replica` is a ReplicaId. promote: an observer that has caught up votes; remove: a member leaves for good;
+ * moveTieBreak: this voter decides between two halves.
+ */
+export type MemberChange = { readonly kind: "promote" | "remove" | "moveTieBreak"; readonly replica: number };
 
 /** Default of `SynodClientOptions.timeoutMs`. */
 export const DEFAULT_TIMEOUT_MS = 5000;
@@ -108,6 +114,32 @@ export class SynodClient {
       return ask(this.connectionTo(dialled(options.endpoint)), options.timeoutMs ?? this.timeoutMs);
     }
     return this.read(ask, options);
+  }
+
+  /**
+   * Changes who is a member. Resolves with the slot where that was decided, 0 where it was so already. Rejects with `StoreError`: `refused`
+   * says why the cluster cannot bear it now. The same change again does no harm.
+   */
+  async changeMembers({ kind, replica }: MemberChange, options: RequestOptions = {}): Promise<number> {
+    if (!Number.isSafeInteger(replica) || replica < 1) {
+      throw invalid(`the ReplicaId ${replica} is none; allowed is a whole number above 0`);
+    }
+    const request = create(ChangeMembersRequestSchema, { change: { case: kind, value: BigInt(replica) } });
+    const { slot } = await this.write(
+      (connection, timeoutMs) => connection.unary(Admin.method.changeMembers, request, this.attempt(timeoutMs, options)),
+      options,
+    );
+    return Number(slot);
+  }
+
+  /** Lets the voter at the Paxos address `heir` coordinate, or without one the most advanced other voter; resolves with the new coordinator. */
+  async handover(heir: string | undefined, options: RequestOptions = {}): Promise<string> {
+    const request = create(HandoverRequestSchema, { heir: heir ?? "" });
+    const { coordinator } = await this.write(
+      (connection, timeoutMs) => connection.unary(Admin.method.handover, request, this.attempt(timeoutMs, options)),
+      options,
+    );
+    return coordinator;
   }
 
   /** Closes all connections; running requests fail. The client may be used again and then connects anew. */

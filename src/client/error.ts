@@ -6,6 +6,7 @@
 /**
  * Why: `connection` no server could be reached, or the connection broke; `unavailable` the server answers but cannot serve now
  * (no coordinator, no quorum, stopping); `timeout` the time given was not enough; `invalid-argument` the request is wrong;
+ * `refused` the cluster could not bear it as it is now, and the message says what to do first;
  * `resource-exhausted` a limit or the quota; `cancelled` by the caller; `unimplemented` the server is of another kind; `internal` any other.
  */
 export type StoreErrorCode =
@@ -13,6 +14,7 @@ export type StoreErrorCode =
   | "unavailable"
   | "timeout"
   | "invalid-argument"
+  | "refused"
   | "resource-exhausted"
   | "cancelled"
   | "unimplemented"

@@ -37,8 +37,9 @@ function codeOf(failure: ServiceError): StoreErrorCode {
       return UNSENT.test(failure.details) || BROKEN.test(failure.details) ? "connection" : "unavailable";
     case status.DEADLINE_EXCEEDED:
       return "timeout";
-    case status.INVALID_ARGUMENT:
     case status.FAILED_PRECONDITION:
+      return "refused";
+    case status.INVALID_ARGUMENT:
     case status.OUT_OF_RANGE:
       return "invalid-argument";
     case status.RESOURCE_EXHAUSTED:

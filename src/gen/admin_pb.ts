@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file admin.proto.
  */
 export const file_admin: GenFile = /*@__PURE__*/
-  fileDesc("CgthZG1pbi5wcm90bxIFc3lub2QiDwoNU3RhdHVzUmVxdWVzdCLTBAoOU3RhdHVzUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIWCg5jbGllbnRfYWRkcmVzcxgCIAEoCRIVCg1wYXhvc19hZGRyZXNzGAMgASgJEhIKCnJlcGxpY2FfaWQYBCABKAQSEgoKY2x1c3Rlcl9pZBgFIAEoCRIMCgRyb2xlGAYgASgJEg4KBmJhbGxvdBgHIAEoCRITCgtjb29yZGluYXRvchgIIAEoCRIUCgxkZWNpZGVkX3Nsb3QYCSABKAQSFAoMYXBwbGllZF9zbG90GAogASgEEgsKA2xhZxgLIAEoBBIMCgRsaXZlGAwgAygJEhwKBnZvdGVycxgNIAMoCzIMLnN5bm9kLlZvdGVyEhAKCHJldmlzaW9uGA4gASgEEhoKEmNvbXBhY3RlZF9yZXZpc2lvbhgPIAEoBBIMCgRrZXlzGBAgASgEEhIKCmRhdGFfYnl0ZXMYESABKAQSEwoLcXVvdGFfYnl0ZXMYEiABKAQSEgoKZGlza19ieXRlcxgTIAEoBBIUCgxtZW1vcnlfYnl0ZXMYFCABKAQSEQoJdXB0aW1lX21zGBUgASgEEhAKCGRhdGFfZGlyGBYgASgJEg8KB2Jsb2NrZWQYFyABKAkSEAoId2FybmluZ3MYGCADKAkSFQoNc25hcHNob3Rfc2xvdBgZIAEoBBISCgpzdGF0ZV9oYXNoGBogASgJEh4KB21lbWJlcnMYGyADKAsyDS5zeW5vZC5NZW1iZXISDAoEYm9vdBgcIAEoBBIRCglmYWlsX3JhdGUYHSABKAEiQAoFVm90ZXISEgoKcmVwbGljYV9pZBgBIAEoBBIVCg1wYXhvc19hZGRyZXNzGAIgASgJEgwKBGxpdmUYAyABKAgiSwoGTWVtYmVyEhIKCnJlcGxpY2FfaWQYASABKAQSFQoNcGF4b3NfYWRkcmVzcxgCIAEoCRIWCg5jbGllbnRfYWRkcmVzcxgDIAEoCTI+CgVBZG1pbhI1CgZTdGF0dXMSFC5zeW5vZC5TdGF0dXNSZXF1ZXN0GhUuc3lub2QuU3RhdHVzUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("CgthZG1pbi5wcm90bxIFc3lub2QiDwoNU3RhdHVzUmVxdWVzdCKZBQoOU3RhdHVzUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIWCg5jbGllbnRfYWRkcmVzcxgCIAEoCRIVCg1wYXhvc19hZGRyZXNzGAMgASgJEhIKCnJlcGxpY2FfaWQYBCABKAQSEgoKY2x1c3Rlcl9pZBgFIAEoCRIMCgRyb2xlGAYgASgJEg4KBmJhbGxvdBgHIAEoCRITCgtjb29yZGluYXRvchgIIAEoCRIUCgxkZWNpZGVkX3Nsb3QYCSABKAQSFAoMYXBwbGllZF9zbG90GAogASgEEgsKA2xhZxgLIAEoBBIMCgRsaXZlGAwgAygJEhwKBnZvdGVycxgNIAMoCzIMLnN5bm9kLlZvdGVyEhAKCHJldmlzaW9uGA4gASgEEhoKEmNvbXBhY3RlZF9yZXZpc2lvbhgPIAEoBBIMCgRrZXlzGBAgASgEEhIKCmRhdGFfYnl0ZXMYESABKAQSEwoLcXVvdGFfYnl0ZXMYEiABKAQSEgoKZGlza19ieXRlcxgTIAEoBBIUCgxtZW1vcnlfYnl0ZXMYFCABKAQSEQoJdXB0aW1lX21zGBUgASgEEhAKCGRhdGFfZGlyGBYgASgJEg8KB2Jsb2NrZWQYFyABKAkSEAoId2FybmluZ3MYGCADKAkSFQoNc25hcHNob3Rfc2xvdBgZIAEoBBISCgpzdGF0ZV9oYXNoGBogASgJEh4KB21lbWJlcnMYGyADKAsyDS5zeW5vZC5NZW1iZXISDAoEYm9vdBgcIAEoBBIRCglmYWlsX3JhdGUYHSABKAESKwoNY29uZmlndXJhdGlvbhgeIAEoCzIULnN5bm9kLkNvbmZpZ3VyYXRpb24SFwoPcmVtb3ZlX2FmdGVyX21zGB8gASgEInQKDUNvbmZpZ3VyYXRpb24SDQoFZXBvY2gYASABKAQSDAoEc2xvdBgCIAEoBBIRCgl0aWVfYnJlYWsYAyABKAQSFAoHc2V0dGxlZBgEIAEoCEgAiAEBEhEKCXVuc2V0dGxlZBgFIAMoBEIKCghfc2V0dGxlZCJACgVWb3RlchISCgpyZXBsaWNhX2lkGAEgASgEEhUKDXBheG9zX2FkZHJlc3MYAiABKAkSDAoEbGl2ZRgDIAEoCCKUAQoGTWVtYmVyEhIKCnJlcGxpY2FfaWQYASABKAQSFQoNcGF4b3NfYWRkcmVzcxgCIAEoCRIWCg5jbGllbnRfYWRkcmVzcxgDIAEoCRIMCgRraW5kGAQgASgJEhEKCWVsZWN0YWJsZRgFIAEoCBIMCgRsaXZlGAYgASgIEhAKA2xhZxgHIAEoBEgAiAEBQgYKBF9sYWciXwoUQ2hhbmdlTWVtYmVyc1JlcXVlc3QSEQoHcHJvbW90ZRgBIAEoBEgAEhAKBnJlbW92ZRgCIAEoBEgAEhgKDm1vdmVfdGllX2JyZWFrGAMgASgESABCCAoGY2hhbmdlIiUKFUNoYW5nZU1lbWJlcnNSZXNwb25zZRIMCgRzbG90GAEgASgEIh8KD0hhbmRvdmVyUmVxdWVzdBIMCgRoZWlyGAEgASgJIicKEEhhbmRvdmVyUmVzcG9uc2USEwoLY29vcmRpbmF0b3IYASABKAkyxwEKBUFkbWluEjUKBlN0YXR1cxIULnN5bm9kLlN0YXR1c1JlcXVlc3QaFS5zeW5vZC5TdGF0dXNSZXNwb25zZRJKCg1DaGFuZ2VNZW1iZXJzEhsuc3lub2QuQ2hhbmdlTWVtYmVyc1JlcXVlc3QaHC5zeW5vZC5DaGFuZ2VNZW1iZXJzUmVzcG9uc2USOwoISGFuZG92ZXISFi5zeW5vZC5IYW5kb3ZlclJlcXVlc3QaFy5zeW5vZC5IYW5kb3ZlclJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message synod.StatusRequest
@@ -207,6 +207,20 @@ export type StatusResponse = Message<"synod.StatusResponse"> & {
    * @generated from field: double fail_rate = 29;
    */
   failRate: number;
+
+  /**
+   * Absent until the cluster is founded or joined.
+   *
+   * @generated from field: synod.Configuration configuration = 30;
+   */
+  configuration?: Configuration | undefined;
+
+  /**
+   * How long this server, coordinating, lets an unheard or unfit voter keep its vote; 0: for ever.
+   *
+   * @generated from field: uint64 remove_after_ms = 31;
+   */
+  removeAfterMs: bigint;
 };
 
 /**
@@ -215,6 +229,55 @@ export type StatusResponse = Message<"synod.StatusResponse"> & {
  */
 export const StatusResponseSchema: GenMessage<StatusResponse> = /*@__PURE__*/
   messageDesc(file_admin, 1);
+
+/**
+ * The newest configuration that this server knows.
+ *
+ * @generated from message synod.Configuration
+ */
+export type Configuration = Message<"synod.Configuration"> & {
+  /**
+   * Rises by one with each change.
+   *
+   * @generated from field: uint64 epoch = 1;
+   */
+  epoch: bigint;
+
+  /**
+   * The slot of its entry; 0 for that of the founding.
+   *
+   * @generated from field: uint64 slot = 2;
+   */
+  slot: bigint;
+
+  /**
+   * The voter that decides which of two halves is a quorum.
+   *
+   * @generated from field: uint64 tie_break = 3;
+   */
+  tieBreak: bigint;
+
+  /**
+   * Whether all its voters that answer have it on disk, so that the next change may begin; absent where this server does not coordinate.
+   *
+   * @generated from field: optional bool settled = 4;
+   */
+  settled?: boolean | undefined;
+
+  /**
+   * ReplicaIds of the voters that are waited for; empty once settled.
+   *
+   * @generated from field: repeated uint64 unsettled = 5;
+   */
+  unsettled: bigint[];
+};
+
+/**
+ * Describes the message synod.Configuration.
+ * Use `create(ConfigurationSchema)` to create a new message.
+ */
+export const ConfigurationSchema: GenMessage<Configuration> = /*@__PURE__*/
+  messageDesc(file_admin, 2);
 
 /**
  * @generated from message synod.Voter
@@ -241,7 +304,7 @@ export type Voter = Message<"synod.Voter"> & {
  * Use `create(VoterSchema)` to create a new message.
  */
 export const VoterSchema: GenMessage<Voter> = /*@__PURE__*/
-  messageDesc(file_admin, 2);
+  messageDesc(file_admin, 3);
 
 /**
  * @generated from message synod.Member
@@ -263,6 +326,32 @@ export type Member = Message<"synod.Member"> & {
    * @generated from field: string client_address = 3;
    */
   clientAddress: string;
+
+  /**
+   * "voter", "observer", or "other" for a server that is known and no member.
+   *
+   * @generated from field: string kind = 4;
+   */
+  kind: string;
+
+  /**
+   * Whether it is made a voter by itself once it keeps up.
+   *
+   * @generated from field: bool electable = 5;
+   */
+  electable: boolean;
+
+  /**
+   * @generated from field: bool live = 6;
+   */
+  live: boolean;
+
+  /**
+   * Slots that it lacked at its last word; absent where none came, and for the server that answers.
+   *
+   * @generated from field: optional uint64 lag = 7;
+   */
+  lag?: bigint | undefined;
 };
 
 /**
@@ -270,7 +359,107 @@ export type Member = Message<"synod.Member"> & {
  * Use `create(MemberSchema)` to create a new message.
  */
 export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
-  messageDesc(file_admin, 3);
+  messageDesc(file_admin, 4);
+
+/**
+ * @generated from message synod.ChangeMembersRequest
+ */
+export type ChangeMembersRequest = Message<"synod.ChangeMembersRequest"> & {
+  /**
+   * The ReplicaId that the change is about.
+   *
+   * @generated from oneof synod.ChangeMembersRequest.change
+   */
+  change: {
+    /**
+     * An observer that has caught up becomes a voter.
+     *
+     * @generated from field: uint64 promote = 1;
+     */
+    value: bigint;
+    case: "promote";
+  } | {
+    /**
+     * A member leaves for good, voter or observer; its server ends.
+     *
+     * @generated from field: uint64 remove = 2;
+     */
+    value: bigint;
+    case: "remove";
+  } | {
+    /**
+     * This voter decides between two halves from now on.
+     *
+     * @generated from field: uint64 move_tie_break = 3;
+     */
+    value: bigint;
+    case: "moveTieBreak";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message synod.ChangeMembersRequest.
+ * Use `create(ChangeMembersRequestSchema)` to create a new message.
+ */
+export const ChangeMembersRequestSchema: GenMessage<ChangeMembersRequest> = /*@__PURE__*/
+  messageDesc(file_admin, 5);
+
+/**
+ * @generated from message synod.ChangeMembersResponse
+ */
+export type ChangeMembersResponse = Message<"synod.ChangeMembersResponse"> & {
+  /**
+   * Where the change was decided; 0 where it was so already.
+   *
+   * @generated from field: uint64 slot = 1;
+   */
+  slot: bigint;
+};
+
+/**
+ * Describes the message synod.ChangeMembersResponse.
+ * Use `create(ChangeMembersResponseSchema)` to create a new message.
+ */
+export const ChangeMembersResponseSchema: GenMessage<ChangeMembersResponse> = /*@__PURE__*/
+  messageDesc(file_admin, 6);
+
+/**
+ * @generated from message synod.HandoverRequest
+ */
+export type HandoverRequest = Message<"synod.HandoverRequest"> & {
+  /**
+   * Paxos address of the voter that shall coordinate; empty: the one that is closest to the newest slot.
+   *
+   * @generated from field: string heir = 1;
+   */
+  heir: string;
+};
+
+/**
+ * Describes the message synod.HandoverRequest.
+ * Use `create(HandoverRequestSchema)` to create a new message.
+ */
+export const HandoverRequestSchema: GenMessage<HandoverRequest> = /*@__PURE__*/
+  messageDesc(file_admin, 7);
+
+/**
+ * @generated from message synod.HandoverResponse
+ */
+export type HandoverResponse = Message<"synod.HandoverResponse"> & {
+  /**
+   * Paxos address of the server that coordinates now.
+   *
+   * @generated from field: string coordinator = 1;
+   */
+  coordinator: string;
+};
+
+/**
+ * Describes the message synod.HandoverResponse.
+ * Use `create(HandoverResponseSchema)` to create a new message.
+ */
+export const HandoverResponseSchema: GenMessage<HandoverResponse> = /*@__PURE__*/
+  messageDesc(file_admin, 8);
 
 /**
  * @generated from service synod.Admin
@@ -285,6 +474,27 @@ export const Admin: GenService<{
     methodKind: "unary";
     input: typeof StatusRequestSchema;
     output: typeof StatusResponseSchema;
+  },
+  /**
+   * Changes who is a member, through whichever server coordinates; any server may be asked, and the same change again does no harm.
+   * FAILED_PRECONDITION: refused, nothing was changed, and the text says why and what to do. UNAVAILABLE: whether it was is not known.
+   *
+   * @generated from rpc synod.Admin.ChangeMembers
+   */
+  changeMembers: {
+    methodKind: "unary";
+    input: typeof ChangeMembersRequestSchema;
+    output: typeof ChangeMembersResponseSchema;
+  },
+  /**
+   * Lets another voter coordinate, and answers once it does.
+   *
+   * @generated from rpc synod.Admin.Handover
+   */
+  handover: {
+    methodKind: "unary";
+    input: typeof HandoverRequestSchema;
+    output: typeof HandoverResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_admin, 0);

@@ -13,7 +13,7 @@ import type { Metadata } from "../grpc/metadata.js";
 import { GrpcServer } from "../grpc/server.js";
 import type { KvStore, Restore } from "../kv/kv-store.js";
 import { Store } from "../kv/store.js";
-import { type Address, address as addressOf } from "../paxos/ids.js";
+import type { Address } from "../paxos/ids.js";
 import type { Durable } from "../paxos/record.js";
 import type { RunningServer, ServerConfig } from "../server/config.js";
 import { EXIT_STATUS } from "../server/exit-status.js";
@@ -96,9 +96,8 @@ export async function assemble(parts: Parts): Promise<RunningServer> {
 type Ports = { readonly client: GrpcServer; readonly paxos: GrpcServer };
 
 function portsOf({ config }: Parts, server: Server, network: GrpcPeerNetwork): Ports {
-  const services = { server, config, memoryBytes: () => process.memoryUsage.rss() };
-  const self = addressOf(config.paxosAddress);
-  const peers = { self, call: callPeer, exchange: network.onExchange, messageBytesMax: PEER_MESSAGE_BYTES_MAX };
+  const services = { server, config, memoryBytes: () => process.memoryUsage.rss(), call: callPeer };
+  const peers = { exchange: network.onExchange, messageBytesMax: PEER_MESSAGE_BYTES_MAX };
   return { client: new GrpcServer(clientServices(services)), paxos: new GrpcServer(paxosServices(services, peers)) };
 }
 

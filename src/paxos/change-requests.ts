@@ -10,13 +10,13 @@ import { applyChange, type MembershipChange } from "./change.js";
 import { type Configuration, rosterEntry } from "./configuration.js";
 import { propose } from "./coordinator.js";
 import { followedCoordinator } from "./grant.js";
-import { type ReplicaId, SLOT_ZERO, type Slot } from "./ids.js";
+import { address, type ReplicaId, SLOT_ZERO, type Slot } from "./ids.js";
 import { currentConfiguration } from "./log.js";
 import { hasIdentity, isLame, peerOf } from "./membership.js";
 import { REFUSAL_TEXT_MAX } from "./membership-bodies.js";
 import type { Change, ChangeReply, Join } from "./message.js";
 import { notice, type Outbox, send } from "./outbox.js";
-import { settlingSlot } from "./settling.js";
+import { settlingSlot, unsettledVoters } from "./settling.js";
 import { type ChangeRequest, micros, NEVER, type Peer, type ReplicaState } from "./state.js";
 import { blockedSentence } from "./status.js";
 
@@ -40,6 +40,7 @@ export function onChangeRequest(
       id,
       slot: SLOT_ZERO,
       refusal: blockedSentence(state) ?? "This server is not a member of a cluster yet.",
+      isOpen: false,
     });
     return;
   }
@@ -49,6 +50,7 @@ export function onChangeRequest(
       id,
       slot: SLOT_ZERO,
       refusal: `${requests.length} changes wait already, the most there may be: try again later.`,
+      isOpen: false,
     });
     return;
   }
@@ -91,13 +93,14 @@ export function onChangeReply(state: ReplicaState, out: Outbox, { boot, id, slot
   const { membership } = state;
   if (boot === state.durable.boot && membership.requests.some((request) => request.from === null && request.id === id)) {
     membership.requests = membership.requests.filter((request) => request.from !== null || request.id !== id);
-    out.push({ kind: "changeDone", id, slot, refusal });
+    out.push({ kind: "changeDone", id, slot, refusal, isOpen: false });
   }
 }
 
 /** Takes the next request whose turn it is; elsewhere asks the coordinator. Overdue ones are answered with the reason of their wait. */
 export function pumpChanges(state: ReplicaState, out: Outbox): void {
   const { membership } = state;
+  expireProposed(state, out);
   if (membership.requests.length === 0) {
     return;
   }
@@ -133,9 +136,28 @@ function expireRequests(state: ReplicaState, out: Outbox): void {
   if (overdue.length > 0) {
     state.membership.requests = state.membership.requests.filter((request) => state.now < request.deadline);
     for (const request of overdue) {
-      answer(state, out, request, SLOT_ZERO, waitingFor(state));
+      const isOpen = request.from === null && request.askedAt !== NEVER;
+      answer(state, out, request, { refusal: isOpen ? openText(state) : waitingFor(state), isOpen });
     }
   }
+}
+
+/** The asker waits no longer; the entry stays proposed, and nothing else is until its fate is known. */
+function expireProposed(state: ReplicaState, out: Outbox): void {
+  const { membership } = state;
+  if (membership.proposed?.from === null && state.now >= membership.proposed.deadline) {
+    answer(state, out, membership.proposed, { refusal: openText(state), isOpen: true });
+    membership.proposed = { ...membership.proposed, from: NOBODY };
+  }
+}
+
+/** Stands for an asker that was answered before the fate of its change was known. */
+const NOBODY = { address: address("nobody:0"), boot: 0 } as const;
+
+/** What is said of a change that was asked for and may be made yet. */
+function openText(state: ReplicaState): string {
+  const reason = blockedSentence(state) ?? "It was not decided in time.";
+  return `Whether the members were changed is not known. ${reason} Look at \`synod member list\`; asking again does no harm.`;
 }
 
 /** Why a change has to wait, in a sentence. */
@@ -145,14 +167,12 @@ function waitingFor(state: ReplicaState): string {
     return `Nothing was changed: ${blocked}`;
   }
   if (state.coordinator === null) {
-    return "The coordinator has not answered in time. Whether the change was made is not known: look at `synod member list`.";
+    return "Nothing was changed: no server coordinates at present. Try again.";
   }
   const open = settlingSlot(state);
-  const { settling } = state.membership;
-  const missing = currentConfiguration(state).voters.filter((voter) => settling?.acks.has(voter) !== true && !isLame(state, voter));
   return open === null
     ? "Nothing was changed: the coordinator has no room for a change at present. Try again."
-    : `Nothing was changed: the change before, at slot ${open}, is not on the disks of ${names(state, missing)} yet. Try again.`;
+    : `Nothing was changed: the change before, at slot ${open}, is not on the disks of ${names(state, unsettledVoters(state))} yet. Try again.`;
 }
 
 function names(state: ReplicaState, replicas: readonly ReplicaId[]): string {
@@ -166,14 +186,19 @@ function take(state: ReplicaState, out: Outbox, request: ChangeRequest): void {
   const current = currentConfiguration(state);
   const result = applyChange(current, request.change, state.durable.replica);
   if (result.kind === "done") {
-    answer(state, out, request, SLOT_ZERO, null);
+    answer(state, out, request, { slot: SLOT_ZERO });
     return;
   }
-  const refusal = result.kind === "refused" ? result.text : objection(state, request.change, result.configuration);
-  if (result.kind === "refused" || refusal !== null) {
-    answer(state, out, request, SLOT_ZERO, refusal);
+  if (result.kind === "refused") {
+    answer(state, out, request, { refusal: result.text });
     return;
   }
+  const refusal = objection(state, request.change, result.configuration);
+  if (refusal !== null) {
+    answer(state, out, request, { refusal });
+    return;
+  }
+  request.askedAt = state.now;
   state.membership.proposed = request;
   propose(state, out, configurationBatch(result.configuration));
 }
@@ -213,12 +238,15 @@ export function answerProposed(state: ReplicaState, out: Outbox, slot: Slot): vo
   const { proposed } = membership;
   if (proposed !== null && applyChange(currentConfiguration(state), proposed.change, state.durable.replica).kind === "done") {
     membership.proposed = null;
-    answer(state, out, proposed, slot, null);
+    answer(state, out, proposed, { slot });
   }
 }
 
-function answer(state: ReplicaState, out: Outbox, { from, id, change }: ChangeRequest, slot: Slot, refusal: string | null): void {
-  const text = refusal === null ? null : refusal.slice(0, REFUSAL_TEXT_MAX);
+type Outcome = { readonly slot: Slot } | { readonly refusal: string; readonly isOpen?: boolean };
+
+function answer(state: ReplicaState, out: Outbox, { from, id, change }: ChangeRequest, outcome: Outcome): void {
+  const text = "refusal" in outcome ? outcome.refusal.slice(0, REFUSAL_TEXT_MAX) : null;
+  const slot = "slot" in outcome ? outcome.slot : SLOT_ZERO;
   if (change.kind === "join" && from?.boot === 0) {
     if (text !== null) {
       notice(state, out, "warn", "join-refused", `${change.address} cannot join: ${text}`);
@@ -226,8 +254,8 @@ function answer(state: ReplicaState, out: Outbox, { from, id, change }: ChangeRe
     return; // the virgin asks again, and is answered by the configuration that lists it
   }
   if (from === null) {
-    out.push({ kind: "changeDone", id, slot, refusal: text });
-  } else {
+    out.push({ kind: "changeDone", id, slot, refusal: text, isOpen: "refusal" in outcome && outcome.isOpen === true });
+  } else if (from !== NOBODY) {
     send(state, out, [from.address], { kind: "changeReply", boot: from.boot, id, slot, refusal: text });
   }
 }

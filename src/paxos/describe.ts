@@ -94,7 +94,9 @@ export function describeEffect(effect: Effect, naming: Naming): string {
     case "handoverDone":
       return effect.heir === null ? "has no heir to hand over to" : `has handed over to ${naming.address(effect.heir)}`;
     case "changeDone":
-      return effect.refusal === null ? `has changed the members, at slot ${effect.slot}` : `changes nothing: ${effect.refusal}`;
+      return effect.refusal === null
+        ? `has changed the members, at slot ${effect.slot}`
+        : `${effect.isOpen ? "does not know the outcome" : "changes nothing"}: ${effect.refusal}`;
     case "dial":
       return `dials ${naming.address(effect.address)}`;
     case "forget":

@@ -68,8 +68,8 @@ export type Effect =
   | { readonly kind: "coordination"; readonly coordinator: Address | null; readonly ballot: Ballot; readonly active: boolean }
   /** Give way is done (or was given up): the ballot is retired, or another coordinates. */
   | { readonly kind: "handoverDone"; readonly heir: Address | null }
-  /** What came of a change: decided at `slot` (0: nothing had to be changed), or refused for a reason that a person can act upon. */
-  | { readonly kind: "changeDone"; readonly id: number; readonly slot: Slot; readonly refusal: string | null }
+  /** What came of a change: decided at `slot` (0: nothing had to be changed), or not, for a reason that a person can act upon. `isOpen`: it may have been made, or may be yet. */
+  | { readonly kind: "changeDone"; readonly id: number; readonly slot: Slot; readonly refusal: string | null; readonly isOpen: boolean }
   /** A server not known before: open a stream to it. The peers that are known at the start are dialled anyway. */
   | { readonly kind: "dial"; readonly address: Address }
   /** It is no member and has not been heard for long: close the stream to it, and dial it no more. */

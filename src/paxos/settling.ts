@@ -5,7 +5,7 @@
  */
 import { isQuorum } from "./configuration.js";
 import { followedCoordinator } from "./grant.js";
-import { SLOT_ZERO, type Slot, slot } from "./ids.js";
+import { type ReplicaId, SLOT_ZERO, type Slot, slot } from "./ids.js";
 import { FOUNDING_EPOCH } from "./joining.js";
 import { currentConfiguration } from "./log.js";
 import { isLame } from "./membership.js";
@@ -74,6 +74,14 @@ export function concludeSettling(state: ReplicaState): void {
   settling.isDone =
     isQuorum(configuration, (replica) => settling.acks.has(replica)) &&
     configuration.voters.every((voter) => settling.acks.has(voter) || isLame(state, voter));
+}
+
+/** At the coordinator: the voters whose SettleAck the newest entry still waits for. Empty once it is settled. */
+export function unsettledVoters(state: ReplicaState): readonly ReplicaId[] {
+  const { settling } = state.membership;
+  return settling === null || settling.isDone
+    ? []
+    : currentConfiguration(state).voters.filter((voter) => !settling.acks.has(voter) && !isLame(state, voter));
 }
 
 /** What the coordinator's Ping asks for: null once the newest entry is settled. */

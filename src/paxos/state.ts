@@ -167,7 +167,7 @@ export type ChangeRequest = {
   readonly change: MembershipChange;
   /** When it is given up with the reason why it had to wait. */
   readonly deadline: Micros;
-  /** When the coordinator was asked last. */
+  /** When a coordinator was asked last, or this one proposed it; NEVER: nothing can have come of it. */
   askedAt: Micros;
 };
 

@@ -10,7 +10,7 @@ import { joiningText } from "./joining.js";
 import { currentConfiguration } from "./log.js";
 import { hasIdentity, isCounted, isLive, peerOf, votes } from "./membership.js";
 import { isRemoved, removalText } from "./reconfiguration.js";
-import { newestEntrySlot, settlingSlot } from "./settling.js";
+import { newestEntrySlot, settlingSlot, unsettledVoters } from "./settling.js";
 import { micros, type Peer, type ReplicaState } from "./state.js";
 
 /** A server this one knows: a member as the roster lists it, or one that is none (`kind` other). */
@@ -51,6 +51,8 @@ export type ReplicaStatus = {
     readonly tieBreak: ReplicaId;
     /** Whether it is settled, which the coordinator alone knows; null elsewhere. */
     readonly settled: boolean | null;
+    /** The voters that settling waits for, as the coordinator knows. */
+    readonly unsettled: readonly ReplicaId[];
   } | null;
   /** Servers that founding waits for. */
   readonly awaited: readonly Address[];
@@ -167,7 +169,14 @@ function configurationOf(state: ReplicaState): ReplicaStatus["configuration"] {
     return null;
   }
   const { epoch, tieBreak } = currentConfiguration(state);
-  return { epoch, tieBreak, slot: newestEntrySlot(state), settled: state.coordinator === null ? null : settlingSlot(state) === null };
+  const coordinates = state.coordinator !== null;
+  return {
+    epoch,
+    tieBreak,
+    slot: newestEntrySlot(state),
+    settled: coordinates ? settlingSlot(state) === null : null,
+    unsettled: coordinates ? unsettledVoters(state) : [],
+  };
 }
 
 /** What everybody should know about the voters as they are now: each write on one disk is a choice, not an accident to overlook. */

@@ -3,10 +3,13 @@
  * coordinator and bounds them; here is only who waits. Each is answered exactly once.
  */
 import type { MembershipChange } from "../paxos/change.js";
+import type { Effect } from "../paxos/effect.js";
 import type { Micros, Slot } from "../paxos/ids.js";
 
-/** `slot`: where the change was decided, 0 where nothing had to be changed. */
-export type ChangeOutcome = { readonly ok: true; readonly slot: Slot } | { readonly ok: false; readonly text: string };
+/** `slot`: where the change was decided, 0 where nothing had to be changed. `isOpen`: it may have been made, or may be yet. */
+export type ChangeOutcome =
+  | { readonly ok: true; readonly slot: Slot }
+  | { readonly ok: false; readonly text: string; readonly isOpen: boolean };
 
 export type ChangesOptions = {
   readonly now: () => Micros;
@@ -33,16 +36,16 @@ export class Changes {
     });
   }
 
-  onDone(id: number, slot: Slot, refusal: string | null): void {
+  onDone({ id, slot, refusal, isOpen }: Extract<Effect, { kind: "changeDone" }>): void {
     const resolve = this.waiting.get(id);
     this.waiting.delete(id);
-    resolve?.(refusal === null ? { ok: true, slot } : { ok: false, text: refusal });
+    resolve?.(refusal === null ? { ok: true, slot } : { ok: false, text: refusal, isOpen });
   }
 
   /** The server ends: nobody will hear from the replica any more. */
   failAll(text: string): void {
     for (const resolve of this.waiting.values()) {
-      resolve({ ok: false, text });
+      resolve({ ok: false, text, isOpen: true });
     }
     this.waiting.clear();
   }

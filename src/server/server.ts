@@ -245,7 +245,9 @@ export class Server {
 
   /** Changes who is a member, through whichever server coordinates; resolves when that is decided, refused or not known within `withinMs`. */
   change(change: MembershipChange, withinMs: number): Promise<ChangeOutcome> {
-    return this.life.serves ? this.changes.request(change, withinMs) : Promise.resolve({ ok: false, text: this.life.absence().message });
+    return this.life.serves
+      ? this.changes.request(change, withinMs)
+      : Promise.resolve({ ok: false, isOpen: false, text: this.life.absence().message });
   }
 
   /** Whether this server sees `address` coordinate, within the time given. */
@@ -273,6 +275,7 @@ export class Server {
       paxosAddress: config.paxosAddress,
       dataDir: config.dataDir,
       failRate: config.failRate,
+      removeAfterMs: config.removeAfterMs,
       replica,
       applied: this.applier.applied,
       store: store.stats(),
@@ -368,7 +371,7 @@ export class Server {
         this.onHandoverDone?.();
         return;
       case "changeDone":
-        this.changes.onDone(effect.id, effect.slot, effect.refusal);
+        this.changes.onDone(effect);
         return;
       case "dial":
         this.options.network.dial(effect.address);

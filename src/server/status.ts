@@ -8,6 +8,7 @@ export type ServerStatus = {
   readonly paxosAddress: string;
   readonly dataDir: string;
   readonly failRate: number;
+  readonly removeAfterMs: number;
   readonly replica: ReplicaStatus;
   readonly applied: number;
   readonly store: KvStats;
