@@ -7,24 +7,31 @@ import { present } from "../base/assert.js";
 import { configurationBatch } from "./batch.js";
 import { applyChange } from "./change.js";
 import { pumpChanges } from "./change-requests.js";
-import { type Configuration, isQuorum, isVoter, type RosterEntry } from "./configuration.js";
+import { type Configuration, isQuorum, isVoter, type RosterEntry, rosterEntry } from "./configuration.js";
 import { canPropose, propose } from "./coordinator.js";
-import type { Micros } from "./ids.js";
+import { type Micros, type ReplicaId, SLOT_ZERO } from "./ids.js";
 import { currentConfiguration } from "./log.js";
 import { isCounted, isHeard, isLive, isMute, otherVoters, peerOf } from "./membership.js";
 import { notice, type Outbox } from "./outbox.js";
 import { isSettled } from "./settling.js";
-import { micros, type Peer, type ReplicaState } from "./state.js";
+import { micros, type Peer, type ReplicaState, type Watched } from "./state.js";
 
 /** The wait before a vote is given back doubles with each time it was lost, up to this, ms. */
 const STABLE_MS_MAX = 300_000;
 const STABLE_DOUBLINGS_MAX = 16;
 
 /** A new coordinator watches everybody from the beginning. */
-export function forgetWatch(peer: Peer): void {
-  peer.absentSince = null;
-  peer.unfitSince = null;
-  peer.fitSince = null;
+export function forgetWatched(state: ReplicaState): void {
+  state.membership.watched.clear();
+}
+
+function watchedOf({ membership }: ReplicaState, replica: ReplicaId): Watched {
+  let watched = membership.watched.get(replica);
+  if (watched === undefined) {
+    watched = { absentSince: null, unfitSince: null, unfitDecided: SLOT_ZERO, fitSince: null };
+    membership.watched.set(replica, watched);
+  }
+  return watched;
 }
 
 export function tickAutopilot(state: ReplicaState, out: Outbox): void {
@@ -61,22 +68,19 @@ function ackQuorum(state: ReplicaState): Peer[] {
 function watchVoters(state: ReplicaState): void {
   const witnesses = ackQuorum(state);
   for (const voter of currentConfiguration(state).voters) {
-    const peer = voter === state.durable.replica ? undefined : voterAt(state, voter);
-    if (peer === undefined) {
+    if (voter === state.durable.replica) {
       continue;
     }
-    // A voter that others hear is only cut off from us: in the set it can still save the cluster.
-    const isHeardHere = peer.replica === voter && isCounted(state, peer) && isHeard(state, peer);
-    const isAbsent = !isHeardHere && !witnesses.some((witness) => witness !== peer && witness.hears.includes(voter));
-    peer.absentSince = isAbsent ? (peer.absentSince ?? state.now) : null;
-    peer.unfitSince = isHeardHere && isLive(state, peer) && isUnfit(state, peer) ? unfitSince(state, peer) : null;
+    const peer = peerOf(state, voter);
+    const watched = watchedOf(state, voter);
+    watched.fitSince = null;
+    // A voter that others hear is only cut off from us: in the set it can still save the cluster. One whose disk another took over is heard by nobody.
+    const isHeardHere = peer !== undefined && isCounted(state, peer) && isHeard(state, peer);
+    const isAbsent = !isHeardHere && !witnesses.some((witness) => witness.replica !== voter && witness.hears.includes(voter));
+    watched.absentSince = isAbsent ? (watched.absentSince ?? state.now) : null;
+    const isUnfitHere = isHeardHere && isLive(state, peer) && isUnfit(state, peer);
+    watched.unfitSince = isUnfitHere ? unfitSince(state, peer, watched) : null;
   }
-}
-
-/** The server at the address of a voter, whoever it is by now. */
-function voterAt(state: ReplicaState, voter: RosterEntry["replica"]): Peer | undefined {
-  const entry = currentConfiguration(state).roster.find((listed) => listed.replica === voter);
-  return entry === undefined ? undefined : state.peers.get(entry.address);
 }
 
 /** It answers our Pings, but its disk does not answer, or it accepts nothing of what it is asked. */
@@ -85,18 +89,24 @@ function isUnfit(state: ReplicaState, peer: Peer): boolean {
 }
 
 /** A voter that catches up, however slowly, is not stuck: its time begins anew whenever its decided slot moved. */
-function unfitSince(state: ReplicaState, peer: Peer): Micros {
-  const since = peer.unfitSince !== null && peer.decided === peer.unfitDecided ? peer.unfitSince : state.now;
-  peer.unfitDecided = peer.decided;
+function unfitSince(state: ReplicaState, peer: Peer, watched: Watched): Micros {
+  const since = watched.unfitSince !== null && peer.decided === watched.unfitDecided ? watched.unfitSince : state.now;
+  watched.unfitDecided = peer.decided;
   return since;
 }
 
 function watchObservers(state: ReplicaState): void {
   const configuration = currentConfiguration(state);
   for (const entry of configuration.roster) {
-    const peer = isVoter(configuration, entry.replica) ? undefined : peerOf(state, entry.replica);
-    if (peer !== undefined && peer.replica === entry.replica) {
-      peer.fitSince = isCaughtUp(state, peer) ? (peer.fitSince ?? state.now) : null;
+    if (!isVoter(configuration, entry.replica)) {
+      const peer = peerOf(state, entry.replica);
+      const watched = watchedOf(state, entry.replica);
+      watched.fitSince = peer !== undefined && isCaughtUp(state, peer) ? (watched.fitSince ?? state.now) : null;
+    }
+  }
+  for (const replica of state.membership.watched.keys()) {
+    if (rosterEntry(configuration, replica) === undefined) {
+      state.membership.watched.delete(replica);
     }
   }
 }
@@ -125,8 +135,8 @@ function suspendOne(state: ReplicaState, out: Outbox): boolean {
   let worst: RosterEntry | null = null;
   let worstSince = limit;
   for (const entry of configuration.roster) {
-    const peer = isVoter(configuration, entry.replica) ? voterAt(state, entry.replica) : undefined;
-    const since = Math.min(peer?.absentSince ?? state.now, peer?.unfitSince ?? state.now);
+    const watched = isVoter(configuration, entry.replica) ? state.membership.watched.get(entry.replica) : undefined;
+    const since = Math.min(watched?.absentSince ?? state.now, watched?.unfitSince ?? state.now);
     if (entry.replica !== state.durable.replica && since <= worstSince) {
       worst = entry;
       worstSince = since;
@@ -141,12 +151,12 @@ function suspendOne(state: ReplicaState, out: Outbox): boolean {
 function readmitOne(state: ReplicaState, out: Outbox): boolean {
   const configuration = currentConfiguration(state);
   for (const entry of configuration.roster) {
-    const peer = isVoter(configuration, entry.replica) || !entry.electable ? undefined : peerOf(state, entry.replica);
-    if (peer === undefined || peer.replica !== entry.replica || peer.fitSince === null) {
+    const fitSince = isVoter(configuration, entry.replica) ? null : state.membership.watched.get(entry.replica)?.fitSince;
+    if (fitSince == null || !entry.electable) {
       continue;
     }
     if (
-      state.now - peer.fitSince >= stableTime(state, entry) &&
+      state.now - fitSince >= stableTime(state, entry) &&
       change(state, out, { kind: "promote", replica: entry.replica }, `${entry.address} votes`)
     ) {
       return true;

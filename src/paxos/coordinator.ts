@@ -4,7 +4,7 @@
  * and never counts anyone the configuration of its ballot does not list.
  */
 import { assert, present } from "../base/assert.js";
-import { forgetWatch, tickAutopilot } from "./autopilot.js";
+import { forgetWatched, tickAutopilot } from "./autopilot.js";
 import { type Ballot, compareBallots, equalBallots } from "./ballot.js";
 import type { Batch } from "./batch.js";
 import { returnChanges } from "./change-requests.js";
@@ -80,9 +80,9 @@ export function activate(
   for (const peer of state.peers.values()) {
     peer.okSentAt = state.now;
     peer.owesSince = null;
-    if (!isSameCoordinator) {
-      forgetWatch(peer);
-    }
+  }
+  if (!isSameCoordinator) {
+    forgetWatched(state);
   }
   forgetResends(state);
   beginSettling(state, out);

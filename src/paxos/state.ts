@@ -99,7 +99,10 @@ export type Peer = {
   hears: readonly ReplicaId[];
   /** Slots that it did not know at its last Pong although they were decided here a rhythm of Pings before. */
   lag: number;
-  /** What the coordinator's autopilot watches, see autopilot.ts; null while it is not so. */
+};
+
+/** What the coordinator's autopilot saw of one member, see autopilot.ts; null while it is not so. */
+export type Watched = {
   absentSince: Micros | null;
   unfitSince: Micros | null;
   unfitDecided: Slot;
@@ -181,6 +184,8 @@ export type Membership = {
   changedAt: Micros;
   /** How often each member lost its vote lately, and when it got it back: a flapping one waits longer each time. */
   readonly flaps: Map<ReplicaId, { times: number; votesSince: Micros | null }>;
+  /** By id, never by address: two members may have one, and only the newer of them speaks. Coordinator only. */
+  readonly watched: Map<ReplicaId, Watched>;
   requests: ChangeRequest[];
   /** The request whose entry is proposed and not yet decided. */
   proposed: ChangeRequest | null;
@@ -325,10 +330,6 @@ export function newPeer(address: Address, heardOf: Micros = 0): Peer {
     owesSince: null,
     hears: [],
     lag: Number.POSITIVE_INFINITY,
-    absentSince: null,
-    unfitSince: null,
-    unfitDecided: SLOT_ZERO,
-    fitSince: null,
   };
 }
 
@@ -386,6 +387,7 @@ export function createReplica(options: ReplicaOptions): ReplicaState {
       settling: null,
       changedAt: NEVER,
       flaps: new Map(),
+      watched: new Map(),
       requests: [],
       proposed: null,
       leavesAt: NOT_DUE,

@@ -72,6 +72,11 @@ test("defaults", () => {
     keepSlots: 10_000,
     keepBytes: 67_108_864,
     maxConnections: 10_000,
+    removeAfterMs: 5000,
+    stableMs: 3000,
+    minVoters: 1,
+    join: [],
+    electable: true,
     drainMs: 5000,
   });
 });
