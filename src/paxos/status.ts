@@ -242,7 +242,7 @@ export function blockedSentence(state: ReplicaState): string | null {
     return "This server's state differs from the majority's: set its data directory aside; the others go on without it.";
   }
   if (!hasIdentity(state) && state.options.join.length > 0) {
-    return `This server joins a cluster, and no member of it has answered yet: ${state.options.join.join(", ")}.`;
+    return `This server joins a cluster, and no member of it has answered yet: ${state.options.join.join(", ")}. Check that they run, and that these are their addresses for servers (my_paxos).`;
   }
   const total = state.options.list.length;
   const awaited = hasIdentity(state) ? unacknowledged(state) : awaitedForFounding(state);

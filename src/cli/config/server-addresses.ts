@@ -14,33 +14,69 @@ export type ServerAddresses = {
   readonly paxosListen: { readonly host: string; readonly port: number };
   readonly paxosAddress: string;
   readonly replicas: readonly string[];
+  readonly join: readonly string[];
   readonly warnings: readonly string[];
 };
 
 type Written = { readonly field: string; readonly text: string; readonly address: Address; readonly where: string };
 
-/** Reads and checks the three address settings together. Throws `CliError`. */
-export function serverAddresses(clientRaw: RawValue, paxosRaw: RawValue, replicasRaw: readonly RawValue[]): ServerAddresses {
-  const client = written("my_addr", clientRaw);
-  const paxos = written("my_paxos", paxosRaw);
-  const replicas = replicasRaw.map((raw) => written("replica", raw));
+export type RawAddresses = {
+  readonly client: RawValue;
+  readonly paxos: RawValue;
+  /** One of the two is empty. */
+  readonly replicas: readonly RawValue[];
+  readonly join: readonly RawValue[];
+};
+
+/** Reads and checks the address settings together. Throws `CliError`. */
+export function serverAddresses(raw: RawAddresses): ServerAddresses {
+  const client = written("my_addr", raw.client);
+  const paxos = written("my_paxos", raw.paxos);
+  const replicas = raw.replicas.map((one) => written("replica", one));
+  const join = raw.join.map((one) => written("join", one));
   if (client.address.port === paxos.address.port && sharesHost(client.address, paxos.address)) {
     throw badArgument(
       `my_addr '${client.text}' and my_paxos '${paxos.text}' are the same address; clients and servers need a port each`,
       `another port for one of them, such as my_addr:'${joinAddress(client.address.host, otherPort(client.address.port))}'`,
     );
   }
-  checkReplicas(replicas);
-  checkMembership(paxos, replicas);
-  checkReach(replicas);
+  if (join.length > 0) {
+    checkList(join);
+    checkJoin(paxos, join);
+  } else {
+    checkList(replicas);
+    checkMembership(paxos, replicas);
+    checkReach(replicas);
+  }
+  // Who joins has no list of its own: the cluster's roster will be its truth.
+  const list = join.length > 0 ? [paxos] : replicas;
   return {
     clientListen: { host: client.address.host, port: client.address.port },
     clientAddress: announced(client.address, paxos.address),
     paxosListen: { host: paxos.address.host, port: paxos.address.port },
     paxosAddress: paxos.address.canonical,
-    replicas: replicas.map((replica) => replica.address.canonical).sort(),
-    warnings: [...wildcardWarnings(client, paxos), ...spellingWarnings(paxos, replicas)],
+    replicas: list.map((replica) => replica.address.canonical).sort(),
+    join: join.map((member) => member.address.canonical),
+    warnings: [...wildcardWarnings(client, paxos), ...spellingWarnings(paxos, list)],
   };
+}
+
+/** A server joins through others, and must be named so that they can dial it. */
+function checkJoin(paxos: Written, join: readonly Written[]): void {
+  const own = join.find((member) => member.address.canonical === paxos.address.canonical);
+  if (own !== undefined) {
+    throw badArgument(
+      `join '${own.text}' (${own.where}) is this server's own my_paxos; allowed are addresses of servers that run already`,
+      `join:${exampleFor("join")}, the my_paxos of a running server`,
+    );
+  }
+  const remote = join.find((member) => !isLoopback(member.address.host) && !isWildcard(member.address.host));
+  if (remote !== undefined && (isLoopback(paxos.address.host) || isWildcard(paxos.address.host))) {
+    throw badArgument(
+      `my_paxos '${paxos.text}' is known to other servers as ${paxos.address.canonical}, which means themselves, while '${remote.text}' is on a network; allowed is an address by which they reach this server`,
+      `my_paxos:'${joinAddress("10.0.0.4", paxos.address.port)}', with this machine's address`,
+    );
+  }
 }
 
 function written(field: string, raw: RawValue): Written {
@@ -68,10 +104,11 @@ function sharesHost(one: Address, other: Address): boolean {
   return one.canonical === other.canonical || isWildcard(one.host) || isWildcard(other.host);
 }
 
-function checkReplicas(replicas: readonly Written[]): void {
+function checkList(replicas: readonly Written[]): void {
+  const field = replicas[0]?.field ?? "replica";
   if (replicas.length > REPLICAS_MAX) {
     throw badArgument(
-      `replica is given ${replicas.length} times; allowed are at most ${REPLICAS_MAX} servers`,
+      `${field} is given ${replicas.length} times; allowed are at most ${REPLICAS_MAX} servers`,
       "an odd number of servers, 3 or 5",
     );
   }
@@ -81,13 +118,13 @@ function checkReplicas(replicas: readonly Written[]): void {
     const earlier = seen.get(canonical);
     if (earlier !== undefined && earlier.text === replica.text) {
       throw badArgument(
-        `replica '${replica.text}' is listed twice (${earlier.where}, then ${replica.where}); allowed is each server once`,
+        `${field} '${replica.text}' is listed twice (${earlier.where}, then ${replica.where}); allowed is each server once`,
         "leaving out one of them",
       );
     }
     if (earlier !== undefined) {
       throw badArgument(
-        `replica '${earlier.text}' and replica '${replica.text}' are the same server, ${canonical} (localhost, 0.0.0.0 and 127.0.0.1 are all dialled as loopback); allowed is each server once`,
+        `${field} '${earlier.text}' and ${field} '${replica.text}' are the same server, ${canonical} (localhost, 0.0.0.0 and 127.0.0.1 are all dialled as loopback); allowed is each server once`,
         "leaving out one of them, and one spelling for all",
       );
     }

@@ -71,6 +71,11 @@ test("defaults", () => {
     snapshotEveryBytes: 134_217_728,
     keepSlots: 10_000,
     keepBytes: 67_108_864,
+    removeAfterMs: 5000,
+    stableMs: 3000,
+    minVoters: 1,
+    join: [],
+    electable: true,
     maxConnections: 10_000,
     removeAfterMs: 5000,
     stableMs: 3000,
@@ -79,6 +84,43 @@ test("defaults", () => {
     electable: true,
     drainMs: 5000,
   });
+});
+
+const JOINER = "my_addr:'10.0.0.4:8000' my_paxos:'10.0.0.4:9000'";
+
+test("a server that joins needs no list: it is its own, and join says whom it asks", () => {
+  const { config } = resolve({ text: `${JOINER} join:'10.0.0.2:9000' join:'10.0.0.1:9000' electable:false` });
+  assert.deepEqual([config.replicas, config.join, config.electable], [["10.0.0.4:9000"], ["10.0.0.2:9000", "10.0.0.1:9000"], false]);
+  const expected = { ...config, electable: true };
+  assert.deepEqual(resolve({ text: JOINER, flags: { join: ["10.0.0.2:9000,10.0.0.1:9000"] } }).config, expected);
+  assert.deepEqual(
+    resolve({ text: JOINER, env: { SYNOD_JOIN: "10.0.0.2:9000, 10.0.0.1:9000", SYNOD_ELECTABLE: "true" } }).config,
+    expected,
+  );
+  const file = temporaryFile("join.json", JSON.stringify({ join: ["10.0.0.2:9000", "10.0.0.1:9000"], electable: false }));
+  assert.deepEqual(resolve({ text: JOINER, flags: { config: file } }).config, config);
+});
+
+test("join: what is refused, and what to do", () => {
+  const cases: ReadonlyArray<readonly [text: string, refused: RegExp]> = [
+    [
+      `${JOINER} join:'10.0.0.1:9000' replica:'10.0.0.4:9000'`,
+      /replica \(argument .*\) and join \(argument .*\) are both given.*leaving out replica/,
+    ],
+    [`${JOINER} join:'10.0.0.4:9000'`, /join '10.0.0.4:9000' .* is this server's own my_paxos.*running server/],
+    [`${JOINER} join:'10.0.0.1:9000' join:'10.0.0.1:9000'`, /join '10.0.0.1:9000' is listed twice/],
+    [`${JOINER} join:'10.0.0.1'`, /join '10.0.0.1' .*allowed is.*join:'127.0.0.1:9000'/],
+    [`${JOINER} join:9000`, /join .* is '?9000'?; allowed is one host:port in quotes .* join:'127.0.0.1:9000'/],
+    [
+      "my_addr:'0.0.0.0:8000' my_paxos:'0.0.0.0:9001' join:'10.0.0.1:9000'",
+      /known to other servers as 127.0.0.1:9001.*this machine's address/,
+    ],
+    [`${JOINER} join:'10.0.0.1:9000' electable:maybe`, /electable .* is 'maybe'; allowed is true, false/],
+    [JOINER, /replica is missing: .*or join in place of replica to add this server/],
+  ];
+  for (const [text, refused] of cases) {
+    assert.match(refusal({ text }), refused);
+  }
 });
 
 test("layers: flag over argument over environment over file over default, each with its origin", () => {
@@ -182,17 +224,17 @@ const WRONG: ReadonlyArray<readonly [what: string, input: Input, message: string
   [
     "no my_paxos",
     { text: "my_addr:'127.0.0.1:8000'" },
-    `my_paxos is missing: where the other servers connect; one of the replicas | ${START_HINT}`,
+    `my_paxos is missing: where the other servers connect; the name of this server in every list | ${START_HINT}`,
   ],
   [
     "no replica",
     { text: ADDRESSES },
-    `replica is missing: my_paxos of every server of the cluster, this one included; once for each | ${START_HINT}`,
+    `replica is missing: my_paxos of every server that founds the cluster, this one included; once for each (required, or join) | ${START_HINT}, or join in place of replica to add this server to a running cluster`,
   ],
   [
     "an empty list",
     { text: `${ADDRESSES} replica:[]` },
-    `replica is missing: my_paxos of every server of the cluster, this one included; once for each | ${START_HINT}`,
+    `replica is missing: my_paxos of every server that founds the cluster, this one included; once for each (required, or join) | ${START_HINT}, or join in place of replica to add this server to a running cluster`,
   ],
   [
     "my_paxos not among the replicas",

@@ -65,6 +65,7 @@ const SCALARS = z.strictObject({
   removeAfterMs: whole("removeAfterMs"),
   stableMs: whole("stableMs"),
   minVoters: whole("minVoters"),
+  electable: z.enum(["true", "false"]).default("true"),
   drainMs: whole("drainMs"),
 });
 
@@ -75,15 +76,18 @@ export function resolveServerConfig(options: ResolveOptions): ResolvedConfig {
   const merged = merge(options.layers);
   const scalars = checkScalars(merged);
   const crossWarnings = checkTogether(scalars);
-  const addresses = serverAddresses(required(merged, "my_addr"), required(merged, "my_paxos"), requiredList(merged));
+  const addresses = serverAddresses({
+    client: required(merged, "my_addr"),
+    paxos: required(merged, "my_paxos"),
+    ...listsOf(merged),
+  });
   const dataDir = dataDirOf(merged.get("data_dir")?.[0], addresses.paxosAddress, options.workingDir);
   const config: ServerConfig = {
     version: options.version,
     ...scalars,
     ...addresses,
     dataDir,
-    join: [],
-    electable: true,
+    electable: scalars.electable === "true",
     warnings: [...options.warnings, ...addresses.warnings, ...crossWarnings],
   };
   return { config, shown: showSettings(options.layers, options.workingDir) };
@@ -222,12 +226,26 @@ function required(merged: RawSettings, name: string): RawValue {
   return raw;
 }
 
-function requiredList(merged: RawSettings): readonly RawValue[] {
-  const raw = merged.get("replica") ?? [];
-  if (raw.length === 0) {
+/** The servers that found a cluster, or those by which this one joins one: exactly one of the two. */
+function listsOf(merged: RawSettings): { readonly replicas: readonly RawValue[]; readonly join: readonly RawValue[] } {
+  const [replicas, join] = [quotedList(merged, "replica"), quotedList(merged, "join")];
+  if (replicas.length === 0 && join.length === 0) {
     throw missing("replica");
   }
-  const setting = SETTINGS.find((one) => one.name === "replica");
+  const [replica] = replicas;
+  const [joined] = join;
+  if (replica !== undefined && joined !== undefined) {
+    throw badArgument(
+      `replica (${replica.origin.where}) and join (${joined.origin.where}) are both given; allowed is replica for servers that found a cluster together, or join for one that is added to a running cluster`,
+      "leaving out replica, to add this server",
+    );
+  }
+  return { replicas, join };
+}
+
+function quotedList(merged: RawSettings, name: string): readonly RawValue[] {
+  const raw = merged.get(name) ?? [];
+  const setting = SETTINGS.find((one) => one.name === name);
   const wrong = raw.find((one) => !one.isQuoted);
   if (wrong !== undefined && setting !== undefined) {
     throw notAllowed(setting, wrong);
@@ -239,7 +257,7 @@ function missing(name: string) {
   const meaning = SETTINGS.find((one) => one.name === name)?.summary ?? "";
   return badArgument(
     `${name} is missing: ${meaning}`,
-    `synod server "my_addr:'127.0.0.1:8000' my_paxos:'127.0.0.1:9000' replica:'127.0.0.1:9000'", or synod up for several servers at once`,
+    `synod server "my_addr:'127.0.0.1:8000' my_paxos:'127.0.0.1:9000' replica:'127.0.0.1:9000'", or synod up for several servers at once${name === "replica" ? ", or join in place of replica to add this server to a running cluster" : ""}`,
   );
 }
 

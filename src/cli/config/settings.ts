@@ -46,7 +46,7 @@ export const SETTINGS: readonly Setting[] = [
     name: "my_paxos",
     key: "paxosListen",
     kind: "address",
-    summary: "where the other servers connect; one of the replicas",
+    summary: "where the other servers connect; the name of this server in every list",
     example: "'127.0.0.1:9000'",
     isRequired: true,
   },
@@ -54,9 +54,26 @@ export const SETTINGS: readonly Setting[] = [
     name: "replica",
     key: "replicas",
     kind: "addresses",
-    summary: "my_paxos of every server of the cluster, this one included; once for each",
+    summary: "my_paxos of every server that founds the cluster, this one included; once for each (required, or join)",
     example: "'127.0.0.1:9000'",
-    isRequired: true,
+    isRequired: false,
+  },
+  {
+    name: "join",
+    key: "join",
+    kind: "addresses",
+    summary: "my_paxos of servers of the running cluster that this one joins if its data_dir is empty; in place of replica",
+    example: "'127.0.0.1:9000'",
+    isRequired: false,
+  },
+  {
+    name: "electable",
+    key: "electable",
+    kind: "choice",
+    choices: ["true", "false"],
+    summary: "whether a server that joins votes by itself once it keeps up; false: it waits for synod member promote",
+    example: "false",
+    isRequired: false,
   },
   number("fail_rate", "failRate", "ratio", "chance that this acceptor refuses or ignores a message, as a test"),
   {
@@ -135,7 +152,7 @@ export function allowedFor(setting: Setting): string {
     case "address":
       return "host:port in quotes, such as '127.0.0.1:9000', 'localhost:9000', '0.0.0.0:9000' or '[::1]:9000'";
     case "addresses":
-      return "one host:port in quotes for each server, such as replica:'127.0.0.1:9000' replica:'127.0.0.1:9001'";
+      return `one host:port in quotes for each server, such as ${setting.name}:'127.0.0.1:9000' ${setting.name}:'127.0.0.1:9001'`;
     case "ratio":
       return "a number from 0 up to but not including 1";
     case "duration":

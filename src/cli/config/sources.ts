@@ -125,6 +125,9 @@ function fromJson(text: string, name: string): RawSettings {
     settings.set(
       setting.name,
       items.map((item) => {
+        if (typeof item === "boolean" && setting.choices?.includes(String(item)) === true) {
+          return { value: String(item), isQuoted: false, origin: { layer: "file", where: name } };
+        }
         if (typeof item !== "string" && typeof item !== "number") {
           throw badArgument(
             `${field} (${name}) is ${JSON.stringify(item)}; it takes text or a number`,
