@@ -77,11 +77,6 @@ test("defaults", () => {
     join: [],
     electable: true,
     maxConnections: 10_000,
-    removeAfterMs: 5000,
-    stableMs: 3000,
-    minVoters: 1,
-    join: [],
-    electable: true,
     drainMs: 5000,
   });
 });
