@@ -1,31 +1,43 @@
 /**
  * Exactly once, at random: three servers' proposals and state machines over one log, with coordinators that change and adopt some of
  * what was proposed, messages that come late, twice, out of order and to later lives, deadlines, restarts, states swapped over a gap,
- * and so few sessions that they expire. At the end no write has run twice, what was acknowledged is there at the revision that was
- * told, and what was called "not applied" is not there. The schedule comes from a seed, which a failure names.
+ * and so few sessions that they expire. Some writes run under the session of the server that is asked; others under the session of a
+ * client, which asks other servers too, again and at the same time, under one number. At the end no write has run twice, what was
+ * acknowledged is there at the revision that was told, and what was called "not applied" is not there. The schedule comes from a seed,
+ * which a failure names.
  */
 import { deepEqual, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { present } from "../base/assert.js";
 import { nextInt, type Prng, seedPrng } from "../base/prng.js";
 import { utf8Encode } from "../base/utf8.js";
-import { encodePlainPut } from "../kv/command.js";
+import { encodeCommand, encodePlainPut } from "../kv/command.js";
 import type { KvStore } from "../kv/kv-store.js";
+import { NO_SESSION, type SessionId } from "../kv/model.js";
 import { Store } from "../kv/store.js";
 import { type Address, address } from "../paxos/ids.js";
 import type { Forward, ForwardReply } from "../paxos/message.js";
+import type { WriteNumber } from "./client-writes.js";
 import { Proposals } from "./proposals.js";
 
 const SERVERS = 3;
 const SEEDS = 200;
 const STEPS = 2500;
 const QUIET_STEPS = 3000;
-const SESSIONS = { sessions: SERVERS, replies: 40, replyBytes: 1 << 20 };
+const CLIENTS = 2;
+const SESSIONS = { sessions: SERVERS + CLIENTS, replies: 40, replyBytes: 1 << 20 };
 const FAR = 1_000_000_000;
 
 type Host = { store: KvStore; readonly proposals: Proposals };
 type Put = { readonly key: string; outcome: "open" | "ok" | "refused" | "not-applied" | "unknown"; revision: number };
+/** A client that knows its session, and the numbers that it waits for. */
+type Client = { session: SessionId; next: number; readonly open: Set<number> };
 type Sent = { readonly to: number; readonly from: Address; readonly message: Forward | ForwardReply };
+
+/** A write of a client's session that is being asked. */
+type Asked = { readonly put: Put; readonly number: WriteNumber; readonly client: Client; tries: number; mayBeApplied: boolean };
+
+const newClient = (session: SessionId): Client => ({ session, next: 1, open: new Set() });
 
 class Swarm {
   readonly puts: Put[] = [];
@@ -35,6 +47,7 @@ class Swarm {
   private readonly hosts: Host[];
   private messages: Sent[] = [];
   private proposed: Uint8Array[] = [];
+  private readonly clients: Client[] = Array.from({ length: CLIENTS }, () => newClient(NO_SESSION));
   private coordinator = -1;
   private now = 0;
   private nonces = 1n;
@@ -77,8 +90,9 @@ class Swarm {
     const host = this.host(at);
     switch (choice) {
       case 0:
-      case 1:
         return this.put(host);
+      case 1:
+        return this.putInSession(present(this.clients[nextInt(this.prng, 0, CLIENTS)], "the client is one of the swarm"), at);
       case 2:
       case 3:
         return host.proposals.cut(true);
@@ -94,7 +108,7 @@ class Swarm {
         return this.deliver();
       case 10:
         host.proposals.tick(this.now);
-        return host.proposals.writes.expire(this.now, () => "late.");
+        return host.proposals.expire(this.now, () => "late.");
       case 11:
         return this.coordinator === at ? undefined : this.tell(host);
       case 12:
@@ -137,6 +151,78 @@ class Swarm {
       },
       fail: ({ outcome }) => settle(outcome),
     });
+  }
+
+  /** A client registers, or writes under its session: it asks on, through other servers, until it is told or gives up. */
+  private putInSession(client: Client, at: number): void {
+    if (client.session === NO_SESSION) {
+      const command = encodeCommand({ kind: "registerSession", nonce: this.nonces++ });
+      this.host(at).proposals.write(command, {
+        deadline: this.now + 5_000_000,
+        done: (reply) => {
+          if (reply.kind === "registered" && client.session === NO_SESSION) {
+            Object.assign(client, { ...newClient(reply.session) });
+          }
+        },
+        fail: () => {},
+      });
+      return;
+    }
+    const put: Put = { key: `s${this.puts.length}`, outcome: "open", revision: 0 };
+    this.puts.push(put);
+    const number = { session: client.session, seq: client.next++, firstUnacked: 0 };
+    client.open.add(number.seq);
+    this.ask({ put, number, client, tries: nextInt(this.prng, 1, 6), mayBeApplied: false }, at);
+  }
+
+  private ask(write: Asked, at: number): void {
+    const { put, client, number } = write;
+    const settle = (outcome: Put["outcome"], revision = 0): void => {
+      if (put.outcome === "open") {
+        Object.assign(put, { outcome, revision });
+        if (client.session === number.session) {
+          client.open.delete(number.seq);
+        }
+      }
+    };
+    const fail = (mayBeApplied: boolean): void => {
+      write.mayBeApplied ||= mayBeApplied;
+      if (--write.tries > 0 && client.session === number.session) {
+        this.ask(write, nextInt(this.prng, 0, SERVERS));
+      } else {
+        settle(write.mayBeApplied ? "unknown" : "not-applied");
+      }
+    };
+    let isOver = false;
+    this.host(at).proposals.write(
+      encodePlainPut(utf8Encode(put.key), utf8Encode("v")),
+      {
+        deadline: this.now + 100_000 + nextInt(this.prng, 0, 1_000_000),
+        done: (reply, isDoubtful) => {
+          ok(!isOver, "a call is answered once");
+          isOver = true;
+          if (reply.kind !== "error") {
+            settle("ok", reply.revision);
+          } else if (reply.error.kind === "session-expired") {
+            client.session = client.session === number.session ? NO_SESSION : client.session;
+            fail(isDoubtful === true);
+          } else {
+            ok(put.outcome !== "open", `nothing else is refused while it is asked: ${reply.error.kind}`);
+          }
+        },
+        fail: ({ outcome }) => {
+          ok(!isOver, "a call is answered once");
+          isOver = true;
+          fail(outcome === "unknown");
+        },
+      },
+      { ...number, firstUnacked: Math.min(...client.open, number.seq) },
+    );
+    if (this.rarely(4) && write.tries > 1) {
+      write.tries--;
+      write.mayBeApplied = true; // the connection broke: asked again at once, here or elsewhere, while the first call stands
+      this.ask(write, nextInt(this.prng, 0, SERVERS));
+    }
   }
 
   private applyTo({ store, proposals }: Host, slot: number): void {
@@ -182,9 +268,10 @@ class Swarm {
     if (this.coordinator === at) {
       this.coordinate((at + 1) % SERVERS);
     }
-    this.host(at).proposals.writes.failAll("killed.");
+    const { proposals } = this.host(at);
     const host = this.boot(at);
     this.hosts[at] = host;
+    proposals.failAll("killed.");
     this.applyTo(host, nextInt(this.prng, 0, this.log.length + 1));
   }
 
@@ -229,12 +316,16 @@ test(`in ${SEEDS} random lives of three servers every write runs at most once, a
   for (let seed = 1; seed <= SEEDS; seed++) {
     const swarm = new Swarm(seed);
     deepEqual(swarm.run(), [], `seed ${seed}`);
-    for (const { outcome } of swarm.puts) {
-      counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+    for (const { key, outcome } of swarm.puts) {
+      const kind = `${key.startsWith("s") ? "client's session" : "server's session"}, ${outcome}`;
+      counts.set(kind, (counts.get(kind) ?? 0) + 1);
     }
   }
   for (const outcome of ["ok", "unknown", "not-applied"]) {
-    ok((counts.get(outcome) ?? 0) > 10 * SEEDS, `the schedules bring about many writes that end ${outcome}`);
+    for (const session of ["server's", "client's"]) {
+      const count = counts.get(`${session} session, ${outcome}`) ?? 0;
+      ok(count > 2 * SEEDS, `the schedules bring about many writes under a ${session} session that end ${outcome}: ${count}`);
+    }
   }
-  ok(!counts.has("open"), "everything is answered in the end");
+  ok(![...counts.keys()].some((kind) => kind.endsWith("open")), "everything is answered in the end");
 });

@@ -6,11 +6,12 @@
  */
 import { BatchBuilder, BatchCursor } from "../kv/batch.js";
 import { type Command, encodeCommand } from "../kv/command.js";
-import { NO_SESSION, type SessionId } from "../kv/model.js";
+import { NO_SESSION, type SessionId, sessionId } from "../kv/model.js";
 import type { Reply, ReplySink } from "../kv/reply.js";
 import { type Batch, commandsBatch } from "../paxos/batch.js";
 import type { Address, Micros } from "../paxos/ids.js";
 import type { Forward, ForwardReply } from "../paxos/message.js";
+import { type ClientWrite, ClientWrites, type WriteNumber } from "./client-writes.js";
 import { ForwardedWrites, readForwardedReplies } from "./forwarded.js";
 import { type BatchCaps, fits, type PendingWrite, Writes, type WriteWaiter } from "./writes.js";
 
@@ -38,10 +39,13 @@ export type ProposalsOptions = {
   readonly onMalformed: (from: Address, error: unknown) => void;
 };
 
-type Sent = { readonly writes: readonly PendingWrite[]; readonly at: Micros };
+type Sent = { readonly writes: readonly PendingWrite[]; readonly ofClients: readonly ClientWrite[]; readonly at: Micros };
 
 export class Proposals implements ReplySink {
+  /** Writes under the session of this server. */
   readonly writes = new Writes();
+  /** Writes under sessions of clients. */
+  readonly clientWrites = new ClientWrites();
   private readonly options: ProposalsOptions;
   private readonly forwarded: ForwardedWrites;
   private readonly builder = new BatchBuilder();
@@ -71,10 +75,31 @@ export class Proposals implements ReplySink {
     return this.active;
   }
 
-  /** Queues a client's write. */
-  write(command: Uint8Array, waiter: WriteWaiter): void {
-    this.writes.add(command, waiter);
+  /** Calls that wait for a write to be answered. */
+  get waiting(): number {
+    return this.writes.count + this.clientWrites.count;
+  }
+
+  /** Queues a client's write, under the number that the client gave it, or one of this server's. */
+  write(command: Uint8Array, waiter: WriteWaiter, number?: WriteNumber): void {
+    if (number === undefined) {
+      this.writes.add(command, waiter);
+    } else {
+      this.clientWrites.add(number, command, waiter);
+    }
     this.options.wantTurn();
+  }
+
+  /** Fails what is past its deadline; `reason` says what is missing. */
+  expire(now: Micros, reason: () => string): void {
+    this.writes.expire(now, reason);
+    this.clientWrites.expire(now, reason);
+  }
+
+  /** Fails everything: the server stops. */
+  failAll(why: string): void {
+    this.writes.failAll(why);
+    this.clientWrites.failAll(why);
   }
 
   /** Queues a command of the coordinator's own: compaction, quota, expiry. Lost without harm when it steps down. */
@@ -107,6 +132,7 @@ export class Proposals implements ReplySink {
     if (coordinator !== null || active) {
       this.forwards.clear();
       this.writes.requeueAll();
+      this.clientWrites.requeueAll();
       this.options.wantTurn();
     }
   }
@@ -128,6 +154,8 @@ export class Proposals implements ReplySink {
       while (cursor.nextCommand()) {
         if (cursor.session === this.writes.session) {
           this.writes.requeueSeq(cursor.seq);
+        } else {
+          this.clientWrites.requeueNumber(sessionId(cursor.session), cursor.seq);
         }
       }
     }
@@ -160,7 +188,7 @@ export class Proposals implements ReplySink {
     if (message.refused) {
       if (sent !== undefined) {
         this.forwards.delete(message.id);
-        this.writes.requeue(sent.writes);
+        this.requeue(sent);
         this.registrationAskedAt = null;
         this.pauseUntil = this.options.now() + REFUSED_PAUSE_MS * MICROS_A_MILLI;
       }
@@ -170,12 +198,14 @@ export class Proposals implements ReplySink {
       for (const { session, seq, reply } of readForwardedReplies(message.payload)) {
         if (session === this.writes.session) {
           this.writes.onForwarded(seq, reply);
+        } else {
+          this.clientWrites.onForwarded(session, seq, reply);
         }
       }
     } catch (error) {
       this.options.onMalformed(from, error);
     }
-    if (sent?.writes.every(({ state }) => state === "settled") === true) {
+    if (sent !== undefined && [...sent.writes, ...sent.ofClients].every(({ state }) => state === "settled")) {
       this.forwards.delete(message.id);
     }
   }
@@ -192,6 +222,7 @@ export class Proposals implements ReplySink {
     if (session === this.writes.session) {
       this.writes.onApplied(seq, reply);
     } else {
+      this.clientWrites.onApplied(session, seq, reply);
       this.forwarded.onApplied(session, seq, reply);
     }
   }
@@ -200,6 +231,7 @@ export class Proposals implements ReplySink {
   onGap(): void {
     this.forwards.clear();
     this.writes.onGap();
+    this.clientWrites.onGap();
     this.options.wantTurn();
   }
 
@@ -211,14 +243,20 @@ export class Proposals implements ReplySink {
         break; // they are in the order of sending
       }
       this.forwards.delete(id);
-      this.writes.requeue(sent.writes);
+      this.requeue(sent);
     }
     if (this.registrationAskedAt !== null && this.registrationAskedAt <= overdue) {
       this.registrationAskedAt = null;
     }
-    if (this.writes.hasWork || this.forwarded.hasWork || this.own.length > 0 || this.wantsRegistration) {
+    const { writes, clientWrites, forwarded } = this;
+    if (writes.hasWork || clientWrites.hasWork || forwarded.hasWork || this.own.length > 0 || this.wantsRegistration) {
       this.options.wantTurn();
     }
+  }
+
+  private requeue(sent: Sent): void {
+    this.writes.requeue(sent.writes);
+    this.clientWrites.requeue(sent.ofClients);
   }
 
   private get wantsRegistration(): boolean {
@@ -230,6 +268,7 @@ export class Proposals implements ReplySink {
     while (options.canPropose()) {
       this.addOwn(builder);
       this.writes.fill(builder, options.caps);
+      this.clientWrites.fill(builder, options.caps);
       this.forwarded.fill(builder, options.caps);
       if (builder.count === 0) {
         return;
@@ -259,11 +298,12 @@ export class Proposals implements ReplySink {
     this.addRegistration(builder);
     for (;;) {
       const writes = this.writes.fill(builder, options.caps);
+      const ofClients = this.clientWrites.fill(builder, options.caps);
       if (builder.count === 0) {
         return;
       }
       const id = this.nextForward++;
-      this.forwards.set(id, { writes, at: options.now() });
+      this.forwards.set(id, { writes, ofClients, at: options.now() });
       options.send(coordinator, { kind: "forward", id, payload: builder.finish() });
     }
   }

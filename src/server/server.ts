@@ -7,10 +7,10 @@ import { unreachable } from "../base/assert.js";
 import { seedPrng } from "../base/prng.js";
 import { encodeCommand, encodePlainPut } from "../kv/command.js";
 import type { KvStore, Restore } from "../kv/kv-store.js";
-import type { TxnRequest } from "../kv/model.js";
+import type { SessionId, TxnRequest } from "../kv/model.js";
 import { BATCH_PAYLOAD_MAX } from "../paxos/batch.js";
 import type { MembershipChange } from "../paxos/change.js";
-import { type Address, address as addressOf, type Slot } from "../paxos/ids.js";
+import { type Address, type ClusterId, type Lineage, NO_CLUSTER, type Slot } from "../paxos/ids.js";
 import type { Durable } from "../paxos/record.js";
 import {
   blockedSentence,
@@ -31,6 +31,7 @@ import type { Trace } from "../ports/trace.js";
 import { Applier } from "./applier.js";
 import { Arena } from "./arena.js";
 import { type ChangeOutcome, Changes } from "./changes.js";
+import type { WriteNumber } from "./client-writes.js";
 import type { ServerConfig } from "./config.js";
 import { drawNonce, drawSeed } from "./draws.js";
 import { EventRing } from "./event-ring.js";
@@ -47,6 +48,7 @@ import { Proposals } from "./proposals.js";
 import { Pulse } from "./pulse.js";
 import { Reads, type ReadWaiter } from "./reads.js";
 import { ReplicaDriver, type ServerEffect } from "./replica-driver.js";
+import { replicaOptions } from "./replica-options.js";
 import { Snapshots } from "./snapshots.js";
 import type { ServerStatus } from "./status.js";
 import type { ServerStorage } from "./storage-port.js";
@@ -112,24 +114,7 @@ export class Server {
     this.startedAt = clock.nowMicros();
     const { log, onStuck, onFatal } = options;
     this.life = new Lifecycle({ clock, log, ring: this.ring, close: (why) => this.close(why), onStuck, onFatal });
-    this.replica = createReplica({
-      address: addressOf(config.paxosAddress),
-      clientAddress: config.clientAddress,
-      list: config.replicas.map(addressOf),
-      seed: drawSeed(random),
-      pingMs: config.pingMs,
-      grantMs: config.grantMs,
-      suspectMs: config.suspectMs,
-      windowSlots: config.windowSlots,
-      windowBytes: config.windowBytes,
-      keepSlots: config.keepSlots,
-      keepBytes: config.keepBytes,
-      removeAfterMs: config.removeAfterMs,
-      stableMs: config.stableMs,
-      minVoters: config.minVoters,
-      join: config.join.map(addressOf),
-      electable: config.electable,
-    });
+    this.replica = createReplica(replicaOptions(config, drawSeed(random)));
     this.changes = new Changes({
       now: () => clock.nowMicros(),
       begin: (id, change, deadline) => this.life.guard(() => this.driver.deliver({ kind: "change", id, change, deadline })),
@@ -202,19 +187,35 @@ export class Server {
     return this.options.clock.nowMicros();
   }
 
-  /** Stores a value. Key and value are copied before this returns. */
-  put(key: Uint8Array, value: Uint8Array, waiter: WriteWaiter): void {
-    this.write(encodePlainPut(key, value, this.allocate), waiter);
+  /** Stores a value. Key and value are copied before this returns. `number`, here and below: where the client has a session. */
+  put(key: Uint8Array, value: Uint8Array, waiter: WriteWaiter, number?: WriteNumber): void {
+    this.write(encodePlainPut(key, value, this.allocate), waiter, number);
   }
 
   /** Removes a key; removing an absent one succeeds. The key is copied before this returns. */
-  delete(key: Uint8Array, waiter: WriteWaiter): void {
-    this.write(encodeCommand({ kind: "deleteRange", key }), waiter);
+  delete(key: Uint8Array, waiter: WriteWaiter, number?: WriteNumber): void {
+    this.write(encodeCommand({ kind: "deleteRange", key }), waiter, number);
   }
 
   /** Runs a transaction, its reads included, in one slot. Its byte fields are copied before this returns. */
-  txn(request: TxnRequest, waiter: WriteWaiter): void {
-    this.write(encodeCommand({ kind: "txn", ...request }), waiter);
+  txn(request: TxnRequest, waiter: WriteWaiter, number?: WriteNumber): void {
+    this.write(encodeCommand({ kind: "txn", ...request }), waiter, number);
+  }
+
+  /** A session for a client: its id is in the reply. */
+  registerSession(waiter: WriteWaiter): void {
+    this.write(encodeCommand({ kind: "registerSession", nonce: drawNonce(this.options.random) }), waiter);
+  }
+
+  /** Ends a client's session; ending one that is gone succeeds. */
+  closeSession(session: SessionId, waiter: WriteWaiter): void {
+    this.write(encodeCommand({ kind: "closeSession", session }), waiter);
+  }
+
+  /** The cluster and lineage that sessions are good for; null while this server belongs to none. */
+  get identity(): { readonly clusterId: ClusterId; readonly lineage: Lineage } | null {
+    const { clusterId, lineage } = this.replica.durable;
+    return clusterId === NO_CLUSTER ? null : { clusterId, lineage };
   }
 
   /** A linearizable read: `waiter.answer` is called when the store may be read for it. */
@@ -296,7 +297,7 @@ export class Server {
     if (this.proposals.coordinates) {
       await this.handOver();
     }
-    await this.until(() => this.proposals.writes.count === 0 && this.reads.count === 0, this.options.config.drainMs);
+    await this.until(() => this.proposals.waiting === 0 && this.reads.count === 0, this.options.config.drainMs);
     await this.until(() => this.driver.synced, this.options.config.drainMs);
     await this.end("This server is stopping.");
   }
@@ -316,14 +317,14 @@ export class Server {
     this.driver.stop();
     this.maintenance.stop();
     this.snapshots.stop();
-    this.proposals.writes.failAll(why);
+    this.proposals.failAll(why);
     this.changes.failAll(why);
     this.reads.failAll(new StoreError("unavailable", "not-applied", why));
     await this.options.network.stop();
     await this.options.storage.close();
   }
 
-  private write(command: Uint8Array, waiter: WriteWaiter): void {
+  private write(command: Uint8Array, waiter: WriteWaiter, number?: WriteNumber): void {
     if (!this.life.serves) {
       waiter.fail(this.life.absence());
       return;
@@ -333,7 +334,7 @@ export class Server {
       waiter.fail(new StoreError("too-large", "not-applied", text));
       return;
     }
-    this.proposals.write(command, waiter);
+    this.proposals.write(command, waiter, number);
   }
 
   private onTick(): void {
@@ -347,7 +348,7 @@ export class Server {
     }
     this.driver.deliver({ kind: "tick" });
     this.reads.expire(now);
-    this.proposals.writes.expire(now, () => `The write was not confirmed in time: ${whatIsMissing(this.replicaStatus())}`);
+    this.proposals.expire(now, () => `The write was not confirmed in time: ${whatIsMissing(this.replicaStatus())}`);
     this.proposals.tick(now);
     this.notices.tick(now);
     this.housekeeping.tick(now);

@@ -18,8 +18,8 @@ export interface WriteWaiter {
   readonly deadline: Micros;
   /** Whether nobody hears the answer any more; left out where that is not known. Asked seldom. */
   isGone?(): boolean;
-  /** `reply` may be a refusal of the state machine. */
-  done(reply: Reply): void;
+  /** `reply` may be a refusal of the state machine. `isDoubtful`: one for its session's sake does not prove that nothing was applied. */
+  done(reply: Reply, isDoubtful?: boolean): void;
   fail(error: StoreError): void;
 }
 
