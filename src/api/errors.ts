@@ -22,23 +22,56 @@ export function ofStoreError(error: StoreError): ApiError {
   return { status: STATUS_OF[error.code], text: error.message };
 }
 
-/** A refusal of the state machine. */
-export function ofKvError(error: KvError): ApiError {
+/** How the texts begin that speak of sessions; clients rely on the two words. */
+export const SESSION_EXPIRED = "SESSION_EXPIRED";
+export const STALE_SEQ = "STALE_SEQ";
+
+type Refused = ApiError & { readonly outcome: StoreError["outcome"] };
+
+/** A refusal of the state machine, and what it says of the write. `isDoubtful`: see `WriteWaiter.done`. */
+export function ofKvError(error: KvError, isDoubtful: boolean): Refused {
   switch (error.kind) {
     case "quota-exceeded":
       return {
         status: GRPC_STATUS.RESOURCE_EXHAUSTED,
         text: `The store is full: keys, values and history may take ${error.limit} bytes, and this write needs ${error.size}. Nothing was written. Delete keys, or raise quota_bytes on every server.`,
+        outcome: "not-applied",
       };
     case "key-too-large":
     case "value-too-large":
       return {
         status: GRPC_STATUS.INVALID_ARGUMENT,
         text: `${error.size} bytes are too many, at most ${error.limit} are allowed. Nothing was written.`,
+        outcome: "not-applied",
       };
     case "too-many-outstanding":
-      return { status: GRPC_STATUS.RESOURCE_EXHAUSTED, text: "Too many writes are under way. Nothing was written." };
+      return {
+        status: GRPC_STATUS.RESOURCE_EXHAUSTED,
+        text: "Too many writes are under way. Nothing was written.",
+        outcome: "not-applied",
+      };
+    case "session-expired":
+      return sessionExpired(isDoubtful);
+    case "stale-sequence":
+      return {
+        status: GRPC_STATUS.ABORTED,
+        text: `${STALE_SEQ}: seq is below a first_unacked that was sent before, by which its client gave it up. It is not applied any more; it may have been applied before. Read, and use a higher seq.`,
+        outcome: "unknown",
+      };
     default:
-      return { status: GRPC_STATUS.INTERNAL, text: errorText(error.kind) };
+      // A reply that was dropped stands for a write that took place.
+      return { status: GRPC_STATUS.INTERNAL, text: errorText(error.kind), outcome: "unknown" };
   }
+}
+
+function sessionExpired(isDoubtful: boolean): Refused {
+  const what = `${SESSION_EXPIRED}: The session is unknown, was closed or has expired.`;
+  const status = GRPC_STATUS.FAILED_PRECONDITION;
+  return isDoubtful
+    ? { status, text: `${what} Read, and register a new one. The write may have been applied.`, outcome: "unknown" }
+    : {
+        status,
+        text: `${what} Register a new one; read first if an earlier call with this seq had no answer. Nothing was written.`,
+        outcome: "not-applied",
+      };
 }

@@ -2,7 +2,7 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { GetResponseSchema, PutRequestSchema } from "../gen/keyvaluestore_pb.js";
+import { CompareAndSetRequestSchema, GetResponseSchema, PutRequestSchema } from "../gen/keyvaluestore_pb.js";
 import { decodeKeyValue, encodeGetResponse } from "./key-value-codec.js";
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
@@ -15,6 +15,29 @@ test("a PutRequest of any length is read as the generated code wrote it", () => 
     equal(request && text(request.key), "ключ");
     equal(request && text(request.value), value);
   }
+});
+
+test("session, numbers and the expected value are read as the generated code wrote them; wrong wire types are unknown fields", () => {
+  const session = Uint8Array.from({ length: 16 }, (_, at) => at);
+  for (const [seq, read] of [
+    [1n, 1],
+    [127n, 127],
+    [2n ** 32n, 2 ** 32],
+    [2n ** 53n - 1n, 2 ** 53 - 1],
+    [2n ** 53n, Number.POSITIVE_INFINITY],
+    [2n ** 64n - 1n, Number.POSITIVE_INFINITY],
+  ] as const) {
+    const fields = { key: "k", value: "v", session, seq, firstUnacked: seq, expected: "was" };
+    const request = decodeKeyValue(toBinary(CompareAndSetRequestSchema, create(CompareAndSetRequestSchema, fields)), true);
+    deepEqual(request && [request.session, request.seq, request.firstUnacked], [session, read, read]);
+    equal(request?.expected && text(request.expected), "was");
+  }
+  const without = decodeKeyValue(toBinary(PutRequestSchema, create(PutRequestSchema, { key: "k" })), true);
+  deepEqual(without && [without.session.length, without.seq, without.firstUnacked, without.expected], [0, 0, 0, undefined]);
+  const wrong = decodeKeyValue(Uint8Array.of(0x18, 7, 0x22, 1, 9, 0x2a, 1, 9, 0x30, 1, 0x0a, 1, 97), true);
+  deepEqual(wrong && [wrong.session.length, wrong.seq, wrong.firstUnacked, wrong.expected, text(wrong.key)], [0, 0, 0, undefined, "a"]);
+  equal(decodeKeyValue(Uint8Array.of(0x20, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1), true), undefined);
+  equal(decodeKeyValue(Uint8Array.of(0x20, 0x80), true), undefined);
 });
 
 test("a GetResponse of any length is read by the generated code as we wrote it", () => {

@@ -5,8 +5,16 @@
  */
 import { EMPTY_BYTES } from "../base/bytes.js";
 
-/** The two text fields that the requests have; `value` is empty where the message has none. */
-export type KeyValue = { readonly key: Uint8Array; readonly value: Uint8Array };
+/** What the requests have; `key`, `value` and `session` are empty and numbers 0 where the message has none. */
+export type KeyValue = {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  readonly session: Uint8Array;
+  /** Infinity where it is above the safe integers. */
+  readonly seq: number;
+  readonly firstUnacked: number;
+  readonly expected: Uint8Array | undefined;
+};
 
 const WIRE_VARINT = 0;
 const WIRE_64 = 1;
@@ -14,13 +22,18 @@ const WIRE_BYTES = 2;
 const WIRE_32 = 5;
 const KEY_FIELD = 1;
 const VALUE_FIELD = 2;
+const SESSION_FIELD = 3;
+const SEQ_FIELD = 4;
+const FIRST_UNACKED_FIELD = 5;
+const EXPECTED_FIELD = 6;
 const FIELD_SHIFT = 3;
 const WIRE_MASK = 7;
 const SCRATCH_BYTES = 64 * 1024;
 /** Up to here a loop is cheaper than the view that a native copy needs. */
 const COPY_BY_HAND_BYTES = 48;
-/** A protobuf varint has at most ten bytes; ours are lengths and tags, for which five are enough. */
+/** A protobuf varint has at most ten bytes; for lengths and tags five are enough. */
 const VARINT_BITS_MAX = 35;
+const LONG_VARINT_BITS_MAX = 70;
 
 /** Where the next field begins; one for all, since decoding never yields. */
 let at = 0;
@@ -36,6 +49,22 @@ function varint(input: Uint8Array): number {
     value += (byte & 0x7f) * 2 ** shift;
     if (byte < 0x80) {
       return value < 2 ** 32 ? value : -1;
+    }
+  }
+  return -1;
+}
+
+/** A varint of up to 64 bits at `at`, which moves behind it; Infinity above the safe integers, -1 where there is none. */
+function longVarint(input: Uint8Array): number {
+  let value = 0;
+  for (let shift = 0; shift < LONG_VARINT_BITS_MAX; shift += 7) {
+    const byte = input[at++];
+    if (byte === undefined) {
+      return -1;
+    }
+    value += (byte & 0x7f) * 2 ** shift;
+    if (byte < 0x80) {
+      return Number.isSafeInteger(value) ? value : Number.POSITIVE_INFINITY;
     }
   }
   return -1;
@@ -71,12 +100,16 @@ function skip(input: Uint8Array, wire: number): boolean {
 }
 
 /**
- * A GetRequest, PutRequest or DeleteRequest, or undefined where the bytes are not one. `hasValue` says whether field 2 is
- * the value or unknown. The fields are views into `input`.
+ * A GetRequest, or a request of a write, or undefined where the bytes are not one. `hasValue` says whether field 2 is the value
+ * or unknown; of the other fields the caller takes those that its message has. All are views into `input`.
  */
 export function decodeKeyValue(input: Uint8Array, hasValue: boolean): KeyValue | undefined {
   let key = EMPTY_BYTES as Uint8Array;
   let value = EMPTY_BYTES as Uint8Array;
+  let session = EMPTY_BYTES as Uint8Array;
+  let expected: Uint8Array | undefined;
+  let seq = 0;
+  let firstUnacked = 0;
   at = 0;
   while (at < input.length) {
     const tag = varint(input);
@@ -85,27 +118,35 @@ export function decodeKeyValue(input: Uint8Array, hasValue: boolean): KeyValue |
     if (tag < 0 || field === 0) {
       return undefined;
     }
-    const known = wire === WIRE_BYTES && (field === KEY_FIELD || (hasValue && field === VALUE_FIELD));
-    if (!known) {
-      if (!skip(input, wire)) {
+    if (wire === WIRE_BYTES && field <= EXPECTED_FIELD) {
+      const length = varint(input);
+      if (length < 0 || at + length > input.length) {
         return undefined;
       }
-      continue;
-    }
-    const length = varint(input);
-    if (length < 0 || at + length > input.length) {
+      // Not subarray: a Buffer's makes another Buffer, at twice the price.
+      const bytes = new Uint8Array(input.buffer, input.byteOffset + at, length);
+      at += length;
+      if (field === KEY_FIELD) {
+        key = bytes;
+      } else if (field === VALUE_FIELD) {
+        value = hasValue ? bytes : value;
+      } else if (field === SESSION_FIELD) {
+        session = bytes;
+      } else if (field === EXPECTED_FIELD) {
+        expected = bytes;
+      }
+    } else if (wire === WIRE_VARINT && (field === SEQ_FIELD || field === FIRST_UNACKED_FIELD)) {
+      const number = longVarint(input);
+      if (number < 0) {
+        return undefined;
+      }
+      seq = field === SEQ_FIELD ? number : seq;
+      firstUnacked = field === SEQ_FIELD ? firstUnacked : number;
+    } else if (!skip(input, wire)) {
       return undefined;
     }
-    // Not subarray: a Buffer's makes another Buffer, at twice the price.
-    const bytes = new Uint8Array(input.buffer, input.byteOffset + at, length);
-    at += length;
-    if (field === KEY_FIELD) {
-      key = bytes;
-    } else {
-      value = bytes;
-    }
   }
-  return { key, value };
+  return { key, value, session, seq, firstUnacked, expected };
 }
 
 /** Bytes that the varint of `value` takes. */

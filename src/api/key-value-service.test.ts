@@ -1,25 +1,29 @@
 /** The answers of KeyValueStore as a table: request, what the server did with it, status and text. The server is played by the test. */
 import { deepEqual, equal, match } from "node:assert/strict";
 import { test } from "node:test";
-import { create, toBinary } from "@bufbuild/protobuf";
-import { PutRequestSchema } from "../gen/keyvaluestore_pb.js";
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { CompareAndSetRequestSchema, CompareAndSetResponseSchema, PutRequestSchema } from "../gen/keyvaluestore_pb.js";
 import type { Responder, UnaryHandler } from "../grpc/service.js";
 import { GRPC_STATUS } from "../grpc/status.js";
 import { BatchBuilder } from "../kv/batch.js";
 import { encodePlainPut } from "../kv/command.js";
 import { kvError } from "../kv/error.js";
-import { NO_SESSION, revision } from "../kv/model.js";
+import { NO_LEASE, NO_SESSION, revision, sessionId } from "../kv/model.js";
 import type { Reply } from "../kv/reply.js";
 import { Store } from "../kv/store.js";
+import { clusterId } from "../paxos/ids.js";
 import type { ReadWaiter } from "../server/reads.js";
 import { StoreError } from "../server/store-error.js";
 import type { WriteWaiter } from "../server/writes.js";
-import { type KeyValueBackend, keyValueHandlers, REQUEST_MS_MAX } from "./key-value-service.js";
+import { REQUEST_MS_MAX } from "./calls.js";
+import { type KeyValueBackend, type KeyValueLimits, keyValueHandlers } from "./key-value-service.js";
+import { SessionTokens } from "./session-token.js";
 
 const bytes = (value: string): Uint8Array => new TextEncoder().encode(value);
 const text = (value: Uint8Array): string => new TextDecoder().decode(value);
-const request = (key: string, value = ""): Uint8Array => toBinary(PutRequestSchema, create(PutRequestSchema, { key, value }));
-const limits = { maxKeyBytes: 16, maxRequestBytes: 64, requestTimeoutMs: 5000 };
+const request = (key: string, value = "", more: MessageInitShape<typeof PutRequestSchema> = {}): Uint8Array =>
+  toBinary(PutRequestSchema, create(PutRequestSchema, { key, value, ...more }));
+const limits: KeyValueLimits = { maxKeyBytes: 16, maxRequestBytes: 64, requestTimeoutMs: 5000 };
 const done: Reply = { kind: "put", revision: revision(2) };
 const unavailable = new StoreError("unavailable", "not-applied", "No server coordinates yet.");
 
@@ -30,18 +34,30 @@ type Play = {
   readonly isGone?: boolean;
 };
 
-function call(kind: "get" | "put" | "del", message: Uint8Array, play: Play = {}, deadlineMs?: number) {
+function call(kind: "get" | "put" | "del" | "compareAndSet", message: Uint8Array, play: Play = {}, deadlineMs?: number, bounds = limits) {
   const store = Store.empty();
   const builder = new BatchBuilder();
   builder.add(NO_SESSION, 0, 0, encodePlainPut(bytes("there"), bytes("value")));
   store.applyBatch(1, builder.finish(), { onReply: () => {} });
   const seen: string[] = [];
   const answers: string[] = [];
+  const outcomes: string[] = [];
+  const replies: Uint8Array[] = [];
   const backend: KeyValueBackend = {
     store,
     nowMicros: () => 1_000_000,
-    put: (key, value, waiter) => {
-      seen.push(`put ${text(key)}=${text(value)} by ${waiter.deadline}`);
+    identity: { clusterId: clusterId(0x0102030405060708n), lineage: { number: 0, random: 0n } },
+    txn: ({ compares, success, failure }, waiter) => {
+      const [compare] = compares;
+      const operand = compare?.target === "value" ? text(compare.operand) : "absent";
+      seen.push(
+        `if ${text(compare?.key ?? bytes("?"))} is ${operand}: ${success.map(({ kind }) => kind)}, else ${failure.map(({ kind }) => kind)}`,
+      );
+      (play.write ?? ((it) => it.done(done)))(waiter);
+    },
+    put: (key, value, waiter, number) => {
+      const under = number === undefined ? "" : ` as ${number.session}.${number.seq}/${number.firstUnacked}`;
+      seen.push(`put ${text(key)}=${text(value)} by ${waiter.deadline}${under}`);
       (play.write ?? ((it) => it.done(done)))(waiter);
     },
     delete: (key, waiter) => {
@@ -54,8 +70,11 @@ function call(kind: "get" | "put" | "del", message: Uint8Array, play: Play = {},
     },
   };
   const responder: Responder = {
-    reply: (stream, reply) => answers.push(`${stream} ok ${text(reply.subarray(reply.length > 0 ? 2 : 0))}`),
-    fail: (stream, status, why) => answers.push(`${stream} ${status} ${why}`),
+    reply: (stream, reply) => replies.push(reply) && answers.push(`${stream} ok ${text(reply.subarray(reply.length > 0 ? 2 : 0))}`),
+    fail: (stream, status, why, trailers) => {
+      answers.push(`${stream} ${status} ${why}`);
+      outcomes.push(String(trailers?.[0]?.[1] ?? ""));
+    },
     metadata: () => [],
     deadlineMs: () => deadlineMs,
     isOpen: () => play.isGone !== true,
@@ -63,10 +82,10 @@ function call(kind: "get" | "put" | "del", message: Uint8Array, play: Play = {},
     closed: false,
     remote: "test",
   };
-  const handlers: Record<string, UnaryHandler> = keyValueHandlers(backend, limits);
+  const handlers: Record<string, UnaryHandler> = keyValueHandlers(backend, bounds);
   handlers[kind]?.(message, responder, 3);
   equal(answers.length, 1);
-  return { answer: answers[0]?.slice(2) ?? "", seen };
+  return { answer: answers[0]?.slice(2) ?? "", seen, outcome: outcomes[0] ?? "", reply: replies[0] ?? new Uint8Array(0) };
 }
 
 const INVALID = GRPC_STATUS.INVALID_ARGUMENT;
@@ -140,4 +159,92 @@ test("whether anybody still waits for the answer is the connection's to say", ()
   call("del", request("k"), { write, isGone: true });
   call("get", request("there"), { read, isGone: true });
   deepEqual(seen, [false, false, true, true]);
+});
+
+/** The session `id` of the store that the played server is of, or of another. */
+function token(id: number, cluster = 0x0102030405060708n, lineage = 0n): Uint8Array {
+  const identity = { clusterId: clusterId(cluster), lineage: { number: 0, random: lineage } };
+  return new SessionTokens({ identity }).encode(sessionId(id));
+}
+
+test("a write with a session goes on under the client's number", () => {
+  const session = token(77);
+  deepEqual(call("put", request("k", "v", { session, seq: 5n, firstUnacked: 3n })).seen, ["put k=v by 6000000 as 77.5/3"]);
+  deepEqual(call("put", request("k", "v", { session, seq: 1n })).seen, ["put k=v by 6000000 as 77.1/0"]);
+  deepEqual(call("put", request("k", "v", { session, seq: 4096n, firstUnacked: 1n })).seen, ["put k=v by 6000000 as 77.4096/1"]);
+});
+
+test("a number in bad order is refused before anything is written, with what is wrong and the remedy", () => {
+  const session = token(77);
+  const large = { ...limits, maxRequestBytes: 128 };
+  const table: readonly (readonly [string, MessageInitShape<typeof PutRequestSchema>, RegExp])[] = [
+    ["no seq", { session }, /^3 seq is not a number from 1/],
+    ["a seq above 2^53", { session, seq: 2n ** 53n, firstUnacked: 2n ** 53n }, /^3 seq is not a number from 1/],
+    ["no session", { seq: 3n }, /^3 seq is given without a session: get one by RegisterSession/],
+    ["first_unacked above seq", { session, seq: 3n, firstUnacked: 4n }, /^3 first_unacked is above seq/],
+    ["too far ahead", { session, seq: 4097n, firstUnacked: 1n }, /^8 seq is 4096 above first_unacked, and less than 4096 is allowed/],
+    ["half a session", { session: session.subarray(8), seq: 1n }, /^3 session is not one of 16 bytes/],
+    ["session 0", { session: token(0), seq: 1n }, /^3 session is not one of 16 bytes/],
+    ["another cluster's", { session: token(77, 1n), seq: 1n }, /^9 SESSION_EXPIRED: The session is of another store/],
+    ["another lineage's", { session: token(77, undefined, 9n), seq: 1n }, /^9 SESSION_EXPIRED: The session is of another store/],
+  ];
+  for (const [name, more, expected] of table) {
+    const { answer, outcome, seen } = call("put", request("k", "v", more), {}, undefined, large);
+    match(answer, expected, name);
+    match(answer, /Nothing was written\.$/, name);
+    equal(outcome, "not-applied", name);
+    deepEqual(seen, [], name);
+  }
+});
+
+test("what the rules of sessions refuse says whether the write may have been applied", () => {
+  const answer = (kind: "session-expired" | "stale-sequence", isDoubtful: boolean) =>
+    call("put", request("k", "v"), {
+      write: (waiter) => waiter.done({ kind: "error", revision: revision(2), error: kvError(kind) }, isDoubtful),
+    });
+  const expired = answer("session-expired", false);
+  match(expired.answer, /^9 SESSION_EXPIRED: .* Register a new one; .* Nothing was written\.$/);
+  equal(expired.outcome, "not-applied");
+  const doubtful = answer("session-expired", true);
+  match(doubtful.answer, /^9 SESSION_EXPIRED: .* The write may have been applied\.$/);
+  equal(doubtful.outcome, "unknown");
+  const stale = answer("stale-sequence", false);
+  match(stale.answer, /^10 STALE_SEQ: .* it may have been applied before\. Read, and use a higher seq\.$/);
+  equal(stale.outcome, "unknown");
+});
+
+test("compare and set: what is asked of the store, and what its answers become", () => {
+  const ask = (expected?: string): Uint8Array =>
+    toBinary(
+      CompareAndSetRequestSchema,
+      create(CompareAndSetRequestSchema, { key: "k", value: "new", ...(expected === undefined ? {} : { expected }) }),
+    );
+  const txn = (succeeded: boolean, value?: string): Play => {
+    const pair = {
+      key: bytes("k"),
+      value: bytes(value ?? ""),
+      createRevision: revision(2),
+      modRevision: revision(2),
+      version: 1,
+      lease: NO_LEASE,
+    };
+    const pairs = value === undefined ? [] : [pair];
+    const result = succeeded
+      ? ({ kind: "put", revision: revision(3) } as const)
+      : ({ kind: "range", revision: revision(3), pairs, more: false, count: pairs.length } as const);
+    return { write: (waiter) => waiter.done({ kind: "txn", revision: revision(3), succeeded, results: [result] }) };
+  };
+  const responseTo = (expected: string | undefined, play: Play) => {
+    const { swapped, current } = fromBinary(CompareAndSetResponseSchema, call("compareAndSet", ask(expected), play).reply);
+    return { swapped, current };
+  };
+  deepEqual(call("compareAndSet", ask("old"), txn(true)).seen, ["if k is old: put, else range"]);
+  deepEqual(call("compareAndSet", ask(""), txn(true)).seen, ["if k is : put, else range"]);
+  deepEqual(call("compareAndSet", ask(), txn(true)).seen, ["if k is absent: put, else range"]);
+  deepEqual(responseTo("old", txn(true)), { swapped: true, current: undefined });
+  deepEqual(responseTo("old", txn(false, "other")), { swapped: false, current: "other" });
+  deepEqual(responseTo("old", txn(false, "")), { swapped: false, current: "" });
+  deepEqual(responseTo("old", txn(false)), { swapped: false, current: undefined });
+  const notText = Uint8Array.of(0x0a, 1, 97, 0x32, 1, 0xc0);
+  equal(call("compareAndSet", notText).answer, `${INVALID} The expected value is not valid UTF-8.`);
 });

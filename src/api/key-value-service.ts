@@ -1,20 +1,22 @@
 /**
- * The service KeyValueStore: text in, text out, over the store of bytes. The hot path: one object a call, key and value copied
- * once. It must answer every call exactly once, and never hold a view into a request after its handler returned.
+ * The requests of KeyValueStore that name a key: text in, text out, over the store of bytes. The hot path: few objects a call, key and
+ * value copied once. It must answer every call exactly once, and never hold a view into a request after its handler returned.
  */
 import { isUtf8 } from "node:buffer";
 import { EMPTY_BYTES } from "../base/bytes.js";
 import type { Responder, UnaryHandler } from "../grpc/service.js";
 import { GRPC_STATUS } from "../grpc/status.js";
 import { newFound } from "../kv/model.js";
-import type { Reply } from "../kv/reply.js";
-import { LIMITS } from "../server/config.js";
+import type { WriteNumber } from "../server/client-writes.js";
 import type { ReadWaiter } from "../server/reads.js";
 import type { Server } from "../server/server.js";
 import type { StoreError } from "../server/store-error.js";
-import type { WriteWaiter } from "../server/writes.js";
-import { type ApiError, OUTCOME_TRAILERS, ofKvError, ofStoreError } from "./errors.js";
+import { type CallOf, deadlines, WriteCall } from "./calls.js";
+import { compareAndSetTxn, encodeCompareAndSet } from "./compare-and-set.js";
+import { type ApiError, OUTCOME_TRAILERS, ofStoreError } from "./errors.js";
 import { decodeKeyValue, encodeSlice, type KeyValue } from "./key-value-codec.js";
+import { readWriteNumber } from "./session-service.js";
+import { SessionTokens } from "./session-token.js";
 
 export type KeyValueLimits = {
   readonly maxKeyBytes: number;
@@ -24,29 +26,38 @@ export type KeyValueLimits = {
 };
 
 /** What the handlers need of a server. */
-export type KeyValueBackend = Pick<Server, "put" | "delete" | "read" | "store" | "nowMicros">;
+export type KeyValueBackend = Pick<Server, "put" | "delete" | "txn" | "read" | "store" | "nowMicros" | "identity">;
 
 /** What a client reads as an absent key; clients built elsewhere compare the text. */
 export const KEY_NOT_FOUND = "Key not found.";
 
-/** Before a client's own deadline we answer why, this share of it ahead but no more than that. */
-const ANSWER_AHEAD_SHARE = 0.1;
-const ANSWER_AHEAD_MS_MAX = 100;
-/** Nobody keeps a place in our queues for longer, whatever deadline a client sets: as long as the longest that an operator may set. */
-export const REQUEST_MS_MAX = LIMITS.requestTimeoutMs.max;
-const MICROS_A_MILLI = 1000;
+/** The handlers of the requests that name a key; the same for clients and for other servers. */
+export type KeyValueHandlers = {
+  readonly get: UnaryHandler;
+  readonly put: UnaryHandler;
+  readonly del: UnaryHandler;
+  readonly compareAndSet: UnaryHandler;
+};
 
-/** The handlers of GetValue, PutPair and DeletePair; the same for clients and for other servers. */
-export function keyValueHandlers(
-  server: KeyValueBackend,
-  limits: KeyValueLimits,
-): { get: UnaryHandler; put: UnaryHandler; del: UnaryHandler } {
-  const deadlineOf = (responder: Responder, stream: number): number => {
-    const given = responder.deadlineMs(stream);
-    const asked = given === undefined ? limits.requestTimeoutMs : given - Math.min(ANSWER_AHEAD_MS_MAX, given * ANSWER_AHEAD_SHARE);
-    const millis = Math.min(asked, REQUEST_MS_MAX);
-    return server.nowMicros() + Math.floor(millis * MICROS_A_MILLI);
-  };
+export function keyValueHandlers(server: KeyValueBackend, limits: KeyValueLimits): KeyValueHandlers {
+  const deadlineOf = deadlines(server, limits.requestTimeoutMs);
+  const tokens = new SessionTokens(server);
+  /** Calls `run` for a write in good order, and answers any other. */
+  const write =
+    (hasValue: boolean, run: (request: KeyValue, call: CallOf, number: WriteNumber | undefined) => void): UnaryHandler =>
+    (message, responder, stream) => {
+      const request = parse(message, { limits, hasValue });
+      if ("status" in request) {
+        responder.fail(stream, request.status, request.text, OUTCOME_TRAILERS["not-applied"]);
+        return;
+      }
+      const number = request.session.length === 0 && request.seq === 0 ? undefined : readWriteNumber(request, tokens);
+      if (number !== undefined && "status" in number) {
+        responder.fail(stream, number.status, number.text, OUTCOME_TRAILERS["not-applied"]);
+        return;
+      }
+      run(request, { responder, stream, deadline: deadlineOf(responder, stream) }, number);
+    };
   return {
     get: (message, responder, stream) => {
       const request = parse(message, { limits, hasValue: false });
@@ -56,57 +67,21 @@ export function keyValueHandlers(
       }
       server.read(new GetCall(server, request.key.slice(), { responder, stream, deadline: deadlineOf(responder, stream) }));
     },
-    put: (message, responder, stream) => {
-      const request = parse(message, { limits, hasValue: true });
-      if ("status" in request) {
-        responder.fail(stream, request.status, request.text);
+    put: write(true, ({ key, value }, call, number) => server.put(key, value, new WriteCall(call, encodeNothing), number)),
+    del: write(false, ({ key }, call, number) => server.delete(key, new WriteCall(call, encodeNothing), number)),
+    compareAndSet: write(true, ({ key, value, expected }, call, number) => {
+      if (expected !== undefined && !isUtf8(expected)) {
+        const { status, text } = invalid("The expected value is not valid UTF-8.");
+        call.responder.fail(call.stream, status, text, OUTCOME_TRAILERS["not-applied"]);
         return;
       }
-      server.put(request.key, request.value, new WriteCall({ responder, stream, deadline: deadlineOf(responder, stream) }));
-    },
-    del: (message, responder, stream) => {
-      const request = parse(message, { limits, hasValue: false });
-      if ("status" in request) {
-        responder.fail(stream, request.status, request.text);
-        return;
-      }
-      server.delete(request.key, new WriteCall({ responder, stream, deadline: deadlineOf(responder, stream) }));
-    },
+      server.txn(compareAndSetTxn(key, expected, value), new WriteCall(call, encodeCompareAndSet), number);
+    }),
   };
 }
 
-type CallOf = { readonly responder: Responder; readonly stream: number; readonly deadline: number };
-
-class WriteCall implements WriteWaiter {
-  readonly deadline: number;
-  private readonly responder: Responder;
-  private readonly stream: number;
-
-  constructor({ responder, stream, deadline }: CallOf) {
-    this.deadline = deadline;
-    this.responder = responder;
-    this.stream = stream;
-  }
-
-  done(reply: Reply): void {
-    if (reply.kind === "error") {
-      const { status, text } = ofKvError(reply.error);
-      // A reply that was dropped, or a number used before, may stand for a write that took place: those are INTERNAL.
-      const outcome = status === GRPC_STATUS.INTERNAL ? "unknown" : "not-applied";
-      this.responder.fail(this.stream, status, text, OUTCOME_TRAILERS[outcome]);
-    } else {
-      this.responder.reply(this.stream, EMPTY_BYTES);
-    }
-  }
-
-  isGone(): boolean {
-    return !this.responder.isOpen(this.stream);
-  }
-
-  fail(error: StoreError): void {
-    const { status, text } = ofStoreError(error);
-    this.responder.fail(this.stream, status, text, OUTCOME_TRAILERS[error.outcome]);
-  }
+function encodeNothing(): Uint8Array {
+  return EMPTY_BYTES;
 }
 
 /** Filled by each read in turn: reading and answering happen in one go. */

@@ -8,6 +8,7 @@ import type { ElectOptions } from "./elect.js";
 import { keyValueHandlers } from "./key-value-service.js";
 import { memberHandlers } from "./member-service.js";
 import { multiPaxosHandlers } from "./multi-paxos-service.js";
+import { sessionHandlers } from "./session-service.js";
 
 const KEY_VALUE_STORE = "/keyvaluestore.KeyValueStore";
 const MULTI_PAXOS = "/keyvaluestore.MultiPaxos";
@@ -24,13 +25,17 @@ export type ServicesOptions = {
 
 /** What my_addr serves. */
 export function clientServices({ server, config, memoryBytes, call }: ServicesOptions): GrpcServices {
-  const { get, put, del } = keyValueHandlers(server, config);
+  const { get, put, del, compareAndSet } = keyValueHandlers(server, config);
+  const sessions = sessionHandlers(server, config);
   const members = memberHandlers({ server, call, self: addressOf(config.paxosAddress), waitMsMax: config.requestTimeoutMs });
   return {
     unary: new Map([
       [`${KEY_VALUE_STORE}/GetValue`, get],
       [`${KEY_VALUE_STORE}/PutPair`, put],
       [`${KEY_VALUE_STORE}/DeletePair`, del],
+      [`${KEY_VALUE_STORE}/CompareAndSet`, compareAndSet],
+      [`${KEY_VALUE_STORE}/RegisterSession`, sessions.register],
+      [`${KEY_VALUE_STORE}/CloseSession`, sessions.close],
       [`${ADMIN}/Status`, statusHandler(() => server.status(), memoryBytes)],
       [`${ADMIN}/ChangeMembers`, members.change],
       [`${ADMIN}/Handover`, members.handover],

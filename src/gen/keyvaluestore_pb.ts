@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file keyvaluestore.proto.
  */
 export const file_keyvaluestore: GenFile = /*@__PURE__*/
-  fileDesc("ChNrZXl2YWx1ZXN0b3JlLnByb3RvEg1rZXl2YWx1ZXN0b3JlIg4KDEVtcHR5TWVzc2FnZSIZCgpHZXRSZXF1ZXN0EgsKA2tleRgBIAEoCSIcCgtHZXRSZXNwb25zZRINCgV2YWx1ZRgBIAEoCSIoCgpQdXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSIcCg1EZWxldGVSZXF1ZXN0EgsKA2tleRgBIAEoCSItChZHZXRDb29yZGluYXRvclJlc3BvbnNlEhMKC2Nvb3JkaW5hdG9yGAEgASgJIjsKF0VsZWN0Q29vcmRpbmF0b3JSZXF1ZXN0EgsKA2tleRgBIAEoCRITCgtjb29yZGluYXRvchgCIAEoCSIcCglQZWVyRnJhbWUSDwoHcGF5bG9hZBgBIAEoDDLeAQoNS2V5VmFsdWVTdG9yZRJBCghHZXRWYWx1ZRIZLmtleXZhbHVlc3RvcmUuR2V0UmVxdWVzdBoaLmtleXZhbHVlc3RvcmUuR2V0UmVzcG9uc2USQQoHUHV0UGFpchIZLmtleXZhbHVlc3RvcmUuUHV0UmVxdWVzdBobLmtleXZhbHVlc3RvcmUuRW1wdHlNZXNzYWdlEkcKCkRlbGV0ZVBhaXISHC5rZXl2YWx1ZXN0b3JlLkRlbGV0ZVJlcXVlc3QaGy5rZXl2YWx1ZXN0b3JlLkVtcHR5TWVzc2FnZTKQBAoKTXVsdGlQYXhvcxJACgRQaW5nEhsua2V5dmFsdWVzdG9yZS5FbXB0eU1lc3NhZ2UaGy5rZXl2YWx1ZXN0b3JlLkVtcHR5TWVzc2FnZRJUCg5HZXRDb29yZGluYXRvchIbLmtleXZhbHVlc3RvcmUuRW1wdHlNZXNzYWdlGiUua2V5dmFsdWVzdG9yZS5HZXRDb29yZGluYXRvclJlc3BvbnNlElcKEEVsZWN0Q29vcmRpbmF0b3ISJi5rZXl2YWx1ZXN0b3JlLkVsZWN0Q29vcmRpbmF0b3JSZXF1ZXN0Ghsua2V5dmFsdWVzdG9yZS5FbXB0eU1lc3NhZ2USQQoIR2V0VmFsdWUSGS5rZXl2YWx1ZXN0b3JlLkdldFJlcXVlc3QaGi5rZXl2YWx1ZXN0b3JlLkdldFJlc3BvbnNlEkEKB1B1dFBhaXISGS5rZXl2YWx1ZXN0b3JlLlB1dFJlcXVlc3QaGy5rZXl2YWx1ZXN0b3JlLkVtcHR5TWVzc2FnZRJHCgpEZWxldGVQYWlyEhwua2V5dmFsdWVzdG9yZS5EZWxldGVSZXF1ZXN0Ghsua2V5dmFsdWVzdG9yZS5FbXB0eU1lc3NhZ2USQgoIRXhjaGFuZ2USGC5rZXl2YWx1ZXN0b3JlLlBlZXJGcmFtZRoYLmtleXZhbHVlc3RvcmUuUGVlckZyYW1lKAEwAWIGcHJvdG8z");
+  fileDesc("ChNrZXl2YWx1ZXN0b3JlLnByb3RvEg1rZXl2YWx1ZXN0b3JlIg4KDEVtcHR5TWVzc2FnZSIZCgpHZXRSZXF1ZXN0EgsKA2tleRgBIAEoCSIcCgtHZXRSZXNwb25zZRINCgV2YWx1ZRgBIAEoCSJdCgpQdXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCRIPCgdzZXNzaW9uGAMgASgMEgsKA3NlcRgEIAEoBBIVCg1maXJzdF91bmFja2VkGAUgASgEIlEKDURlbGV0ZVJlcXVlc3QSCwoDa2V5GAEgASgJEg8KB3Nlc3Npb24YAyABKAwSCwoDc2VxGAQgASgEEhUKDWZpcnN0X3VuYWNrZWQYBSABKAQiiwEKFENvbXBhcmVBbmRTZXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCRIPCgdzZXNzaW9uGAMgASgMEgsKA3NlcRgEIAEoBBIVCg1maXJzdF91bmFja2VkGAUgASgEEhUKCGV4cGVjdGVkGAYgASgJSACIAQFCCwoJX2V4cGVjdGVkIkoKFUNvbXBhcmVBbmRTZXRSZXNwb25zZRIPCgdzd2FwcGVkGAEgASgIEhQKB2N1cnJlbnQYAiABKAlIAIgBAUIKCghfY3VycmVudCIYChZSZWdpc3RlclNlc3Npb25SZXF1ZXN0IkMKF1JlZ2lzdGVyU2Vzc2lvblJlc3BvbnNlEg8KB3Nlc3Npb24YASABKAwSFwoPb3V0c3RhbmRpbmdfbWF4GAIgASgNIiYKE0Nsb3NlU2Vzc2lvblJlcXVlc3QSDwoHc2Vzc2lvbhgBIAEoDCItChZHZXRDb29yZGluYXRvclJlc3BvbnNlEhMKC2Nvb3JkaW5hdG9yGAEgASgJIjsKF0VsZWN0Q29vcmRpbmF0b3JSZXF1ZXN0EgsKA2tleRgBIAEoCRITCgtjb29yZGluYXRvchgCIAEoCSIcCglQZWVyRnJhbWUSDwoHcGF5bG9hZBgBIAEoDDLtAwoNS2V5VmFsdWVTdG9yZRJBCghHZXRWYWx1ZRIZLmtleXZhbHVlc3RvcmUuR2V0UmVxdWVzdBoaLmtleXZhbHVlc3RvcmUuR2V0UmVzcG9uc2USQQoHUHV0UGFpchIZLmtleXZhbHVlc3RvcmUuUHV0UmVxdWVzdBobLmtleXZhbHVlc3RvcmUuRW1wdHlNZXNzYWdlEkcKCkRlbGV0ZVBhaXISHC5rZXl2YWx1ZXN0b3JlLkRlbGV0ZVJlcXVlc3QaGy5rZXl2YWx1ZXN0b3JlLkVtcHR5TWVzc2FnZRJaCg1Db21wYXJlQW5kU2V0EiMua2V5dmFsdWVzdG9yZS5Db21wYXJlQW5kU2V0UmVxdWVzdBokLmtleXZhbHVlc3RvcmUuQ29tcGFyZUFuZFNldFJlc3BvbnNlEmAKD1JlZ2lzdGVyU2Vzc2lvbhIlLmtleXZhbHVlc3RvcmUuUmVnaXN0ZXJTZXNzaW9uUmVxdWVzdBomLmtleXZhbHVlc3RvcmUuUmVnaXN0ZXJTZXNzaW9uUmVzcG9uc2USTwoMQ2xvc2VTZXNzaW9uEiIua2V5dmFsdWVzdG9yZS5DbG9zZVNlc3Npb25SZXF1ZXN0Ghsua2V5dmFsdWVzdG9yZS5FbXB0eU1lc3NhZ2UykAQKCk11bHRpUGF4b3MSQAoEUGluZxIbLmtleXZhbHVlc3RvcmUuRW1wdHlNZXNzYWdlGhsua2V5dmFsdWVzdG9yZS5FbXB0eU1lc3NhZ2USVAoOR2V0Q29vcmRpbmF0b3ISGy5rZXl2YWx1ZXN0b3JlLkVtcHR5TWVzc2FnZRolLmtleXZhbHVlc3RvcmUuR2V0Q29vcmRpbmF0b3JSZXNwb25zZRJXChBFbGVjdENvb3JkaW5hdG9yEiYua2V5dmFsdWVzdG9yZS5FbGVjdENvb3JkaW5hdG9yUmVxdWVzdBobLmtleXZhbHVlc3RvcmUuRW1wdHlNZXNzYWdlEkEKCEdldFZhbHVlEhkua2V5dmFsdWVzdG9yZS5HZXRSZXF1ZXN0Ghoua2V5dmFsdWVzdG9yZS5HZXRSZXNwb25zZRJBCgdQdXRQYWlyEhkua2V5dmFsdWVzdG9yZS5QdXRSZXF1ZXN0Ghsua2V5dmFsdWVzdG9yZS5FbXB0eU1lc3NhZ2USRwoKRGVsZXRlUGFpchIcLmtleXZhbHVlc3RvcmUuRGVsZXRlUmVxdWVzdBobLmtleXZhbHVlc3RvcmUuRW1wdHlNZXNzYWdlEkIKCEV4Y2hhbmdlEhgua2V5dmFsdWVzdG9yZS5QZWVyRnJhbWUaGC5rZXl2YWx1ZXN0b3JlLlBlZXJGcmFtZSgBMAFiBnByb3RvMw");
 
 /**
  * @generated from message keyvaluestore.EmptyMessage
@@ -63,6 +63,8 @@ export const GetResponseSchema: GenMessage<GetResponse> = /*@__PURE__*/
   messageDesc(file_keyvaluestore, 2);
 
 /**
+ * Fields 3 to 5 are the same in all writes. Without a session a write may not be repeated when its outcome is unknown.
+ *
  * @generated from message keyvaluestore.PutRequest
  */
 export type PutRequest = Message<"keyvaluestore.PutRequest"> & {
@@ -75,6 +77,28 @@ export type PutRequest = Message<"keyvaluestore.PutRequest"> & {
    * @generated from field: string value = 2;
    */
   value: string;
+
+  /**
+   * As RegisterSession gave it. FAILED_PRECONDITION "SESSION_EXPIRED: ..." when it is gone.
+   *
+   * @generated from field: bytes session = 3;
+   */
+  session: Uint8Array;
+
+  /**
+   * The client's number of this write, from 1 on; the same in each repetition, and only there. A number is applied once, and every
+   * call with it gets the reply of that once. ABORTED "STALE_SEQ: ..." when it is below a first_unacked that was sent before.
+   *
+   * @generated from field: uint64 seq = 4;
+   */
+  seq: bigint;
+
+  /**
+   * The lowest number that the client may still ask for; at most seq, and less than 4096 below it. The server forgets the replies before.
+   *
+   * @generated from field: uint64 first_unacked = 5;
+   */
+  firstUnacked: bigint;
 };
 
 /**
@@ -92,6 +116,21 @@ export type DeleteRequest = Message<"keyvaluestore.DeleteRequest"> & {
    * @generated from field: string key = 1;
    */
   key: string;
+
+  /**
+   * @generated from field: bytes session = 3;
+   */
+  session: Uint8Array;
+
+  /**
+   * @generated from field: uint64 seq = 4;
+   */
+  seq: bigint;
+
+  /**
+   * @generated from field: uint64 first_unacked = 5;
+   */
+  firstUnacked: bigint;
 };
 
 /**
@@ -100,6 +139,134 @@ export type DeleteRequest = Message<"keyvaluestore.DeleteRequest"> & {
  */
 export const DeleteRequestSchema: GenMessage<DeleteRequest> = /*@__PURE__*/
   messageDesc(file_keyvaluestore, 4);
+
+/**
+ * @generated from message keyvaluestore.CompareAndSetRequest
+ */
+export type CompareAndSetRequest = Message<"keyvaluestore.CompareAndSetRequest"> & {
+  /**
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * What to store.
+   *
+   * @generated from field: string value = 2;
+   */
+  value: string;
+
+  /**
+   * @generated from field: bytes session = 3;
+   */
+  session: Uint8Array;
+
+  /**
+   * @generated from field: uint64 seq = 4;
+   */
+  seq: bigint;
+
+  /**
+   * @generated from field: uint64 first_unacked = 5;
+   */
+  firstUnacked: bigint;
+
+  /**
+   * What the key must have; not given: the key must be absent.
+   *
+   * @generated from field: optional string expected = 6;
+   */
+  expected?: string | undefined;
+};
+
+/**
+ * Describes the message keyvaluestore.CompareAndSetRequest.
+ * Use `create(CompareAndSetRequestSchema)` to create a new message.
+ */
+export const CompareAndSetRequestSchema: GenMessage<CompareAndSetRequest> = /*@__PURE__*/
+  messageDesc(file_keyvaluestore, 5);
+
+/**
+ * @generated from message keyvaluestore.CompareAndSetResponse
+ */
+export type CompareAndSetResponse = Message<"keyvaluestore.CompareAndSetResponse"> & {
+  /**
+   * Whether the value was stored.
+   *
+   * @generated from field: bool swapped = 1;
+   */
+  swapped: boolean;
+
+  /**
+   * What the key had instead, where it was not stored; not given: the key was absent.
+   *
+   * @generated from field: optional string current = 2;
+   */
+  current?: string | undefined;
+};
+
+/**
+ * Describes the message keyvaluestore.CompareAndSetResponse.
+ * Use `create(CompareAndSetResponseSchema)` to create a new message.
+ */
+export const CompareAndSetResponseSchema: GenMessage<CompareAndSetResponse> = /*@__PURE__*/
+  messageDesc(file_keyvaluestore, 6);
+
+/**
+ * @generated from message keyvaluestore.RegisterSessionRequest
+ */
+export type RegisterSessionRequest = Message<"keyvaluestore.RegisterSessionRequest"> & {
+};
+
+/**
+ * Describes the message keyvaluestore.RegisterSessionRequest.
+ * Use `create(RegisterSessionRequestSchema)` to create a new message.
+ */
+export const RegisterSessionRequestSchema: GenMessage<RegisterSessionRequest> = /*@__PURE__*/
+  messageDesc(file_keyvaluestore, 7);
+
+/**
+ * @generated from message keyvaluestore.RegisterSessionResponse
+ */
+export type RegisterSessionResponse = Message<"keyvaluestore.RegisterSessionResponse"> & {
+  /**
+   * To be given back as it is, of any length. Good for this store only, and not after `synod recover`.
+   *
+   * @generated from field: bytes session = 1;
+   */
+  session: Uint8Array;
+
+  /**
+   * seq - first_unacked must be below it.
+   *
+   * @generated from field: uint32 outstanding_max = 2;
+   */
+  outstandingMax: number;
+};
+
+/**
+ * Describes the message keyvaluestore.RegisterSessionResponse.
+ * Use `create(RegisterSessionResponseSchema)` to create a new message.
+ */
+export const RegisterSessionResponseSchema: GenMessage<RegisterSessionResponse> = /*@__PURE__*/
+  messageDesc(file_keyvaluestore, 8);
+
+/**
+ * @generated from message keyvaluestore.CloseSessionRequest
+ */
+export type CloseSessionRequest = Message<"keyvaluestore.CloseSessionRequest"> & {
+  /**
+   * @generated from field: bytes session = 1;
+   */
+  session: Uint8Array;
+};
+
+/**
+ * Describes the message keyvaluestore.CloseSessionRequest.
+ * Use `create(CloseSessionRequestSchema)` to create a new message.
+ */
+export const CloseSessionRequestSchema: GenMessage<CloseSessionRequest> = /*@__PURE__*/
+  messageDesc(file_keyvaluestore, 9);
 
 /**
  * @generated from message keyvaluestore.GetCoordinatorResponse
@@ -118,7 +285,7 @@ export type GetCoordinatorResponse = Message<"keyvaluestore.GetCoordinatorRespon
  * Use `create(GetCoordinatorResponseSchema)` to create a new message.
  */
 export const GetCoordinatorResponseSchema: GenMessage<GetCoordinatorResponse> = /*@__PURE__*/
-  messageDesc(file_keyvaluestore, 5);
+  messageDesc(file_keyvaluestore, 10);
 
 /**
  * @generated from message keyvaluestore.ElectCoordinatorRequest
@@ -144,7 +311,7 @@ export type ElectCoordinatorRequest = Message<"keyvaluestore.ElectCoordinatorReq
  * Use `create(ElectCoordinatorRequestSchema)` to create a new message.
  */
 export const ElectCoordinatorRequestSchema: GenMessage<ElectCoordinatorRequest> = /*@__PURE__*/
-  messageDesc(file_keyvaluestore, 6);
+  messageDesc(file_keyvaluestore, 11);
 
 /**
  * One protocol message, encoded by src/paxos/codec.ts; the first of a stream is a Hello, which begins with the protocol version.
@@ -163,7 +330,7 @@ export type PeerFrame = Message<"keyvaluestore.PeerFrame"> & {
  * Use `create(PeerFrameSchema)` to create a new message.
  */
 export const PeerFrameSchema: GenMessage<PeerFrame> = /*@__PURE__*/
-  messageDesc(file_keyvaluestore, 7);
+  messageDesc(file_keyvaluestore, 12);
 
 /**
  * Any server answers any request: it forwards to the coordinator what it cannot answer itself.
@@ -199,6 +366,37 @@ export const KeyValueStore: GenService<{
   deletePair: {
     methodKind: "unary";
     input: typeof DeleteRequestSchema;
+    output: typeof EmptyMessageSchema;
+  },
+  /**
+   * Stores a value if the key has the expected one, or is absent where none is expected. Answers what it found, at one point in time.
+   *
+   * @generated from rpc keyvaluestore.KeyValueStore.CompareAndSet
+   */
+  compareAndSet: {
+    methodKind: "unary";
+    input: typeof CompareAndSetRequestSchema;
+    output: typeof CompareAndSetResponseSchema;
+  },
+  /**
+   * A session, under which writes may be asked again, of any server, and are applied once (docs/PROTOCOL.md, "Exactly once").
+   * It ends by CloseSession, when it was not used for an hour, or when the store holds too many.
+   *
+   * @generated from rpc keyvaluestore.KeyValueStore.RegisterSession
+   */
+  registerSession: {
+    methodKind: "unary";
+    input: typeof RegisterSessionRequestSchema;
+    output: typeof RegisterSessionResponseSchema;
+  },
+  /**
+   * Ends a session, with all that is asked under it and not applied yet. Ending one that is gone succeeds.
+   *
+   * @generated from rpc keyvaluestore.KeyValueStore.CloseSession
+   */
+  closeSession: {
+    methodKind: "unary";
+    input: typeof CloseSessionRequestSchema;
     output: typeof EmptyMessageSchema;
   },
 }> = /*@__PURE__*/
