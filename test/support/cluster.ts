@@ -20,6 +20,14 @@ const LOG_LINE_CHARS = 400;
 /** Of a line that says why a server died. */
 const FATAL_LINE_CHARS = 4000;
 
+/** Machines of their own for the servers; ports need not be drawn there. */
+export type Machines = {
+  addressOf(index: number): string;
+  commandOn(index: number, command: readonly string[]): readonly string[];
+};
+const MACHINE_CLIENT_PORT = 8000;
+const MACHINE_PAXOS_PORT = 9000;
+
 export type ClusterOptions = {
   readonly size: number;
   /** For all servers. */
@@ -28,6 +36,10 @@ export type ClusterOptions = {
   readonly replicasOf?: (index: number, replicas: readonly string[]) => readonly string[];
   /** Whether `withCluster` starts the servers and waits for a coordinator; true by default. */
   readonly starts?: boolean;
+  /** By default all servers share the loopback interface. */
+  readonly machines?: Machines;
+  /** The data directory of server `index` where it is not in the cluster's folder. */
+  readonly dataDirOf?: (index: number) => string | undefined;
 };
 
 export class Cluster {
@@ -37,29 +49,30 @@ export class Cluster {
   private readonly clients: SynodClient[] = [];
   private readonly loads: Load[] = [];
 
-  private constructor(folder: string, ports: readonly number[], options: ClusterOptions) {
-    const { size } = options;
+  private constructor(folder: string, addresses: readonly string[], options: ClusterOptions) {
+    const { size, machines } = options;
     this.folder = folder;
-    const clientAddresses = ports.slice(0, size).map((port) => `${HOST}:${port}`);
-    const paxosAddresses = ports.slice(size).map((port) => `${HOST}:${port}`);
+    const clientAddresses = addresses.slice(0, size);
+    const paxosAddresses = addresses.slice(size);
     this.observer = new SynodClient({ endpoints: clientAddresses });
     this.servers = clientAddresses.map((clientAddress, index) => {
       return new ServerProcess({
         index,
         clientAddress,
         paxosAddress: paxosAddresses[index] ?? "",
-        dataDir: join(folder, `server-${index}`),
+        dataDir: options.dataDirOf?.(index) ?? join(folder, `server-${index}`),
         logPath: join(folder, `server-${index}.log`),
         replicas: options.replicasOf?.(index, paxosAddresses) ?? paxosAddresses,
         settings: options.settings ?? {},
         client: this.observer,
+        ...(machines === undefined ? {} : { elsewhere: (command) => machines.commandOn(index, command) }),
       });
     });
   }
 
   /** Draws ports and a folder; starts nothing. */
   static async create(options: ClusterOptions): Promise<Cluster> {
-    return new Cluster(mkdtempSync(join(tmpdir(), "synod-test-")), await freePorts(2 * options.size), options);
+    return new Cluster(mkdtempSync(join(tmpdir(), "synod-test-")), await addressesFor(options), options);
   }
 
   get endpoints(): readonly string[] {
@@ -204,6 +217,16 @@ export class Cluster {
       rmSync(this.folder, { recursive: true, force: true });
     }
   }
+}
+
+/** The client addresses of all servers, then their Paxos addresses. */
+async function addressesFor({ size, machines }: ClusterOptions): Promise<readonly string[]> {
+  if (machines === undefined) {
+    return (await freePorts(2 * size)).map((port) => `${HOST}:${port}`);
+  }
+  return [MACHINE_CLIENT_PORT, MACHINE_PAXOS_PORT].flatMap((port) =>
+    Array.from({ length: size }, (_, index) => `${machines.addressOf(index)}:${port}`),
+  );
 }
 
 /** Runs `body` with a cluster of its own. With KEEP_FAILED=1 in the environment the folder of a failed test stays, and is named. */

@@ -17,6 +17,17 @@ export type LoadOptions = {
   readonly name: string;
   /** Patience of one write. */
   readonly timeoutMs?: number;
+  /** How long a writer rests after each answer; it does not by default. */
+  readonly restMs?: number;
+};
+
+/** Where the store disagrees with what writers were told, and how many of their writes it holds. */
+export type Discrepancies = {
+  /** Keys whose acknowledged value is not there. */
+  readonly lost: readonly string[];
+  /** Sentences about anything else. */
+  readonly others: readonly string[];
+  readonly present: number;
 };
 
 export class Load {
@@ -75,24 +86,35 @@ export class Load {
    * are there; each has a key of its own, so each took one revision.
    */
   async verifyContents(client: SynodClient): Promise<number> {
-    const { name } = this.options;
+    const { lost, others, present } = await this.compareContents(client);
+    assert.deepEqual(lost, [], `load ${this.options.name}: acknowledged writes are lost`);
+    assert.deepEqual(others, [], `load ${this.options.name}`);
+    return present;
+  }
+
+  /** What `verifyContents` asserts, as a value. */
+  async compareContents(client: SynodClient): Promise<Discrepancies> {
     const lost: string[] = [];
+    const others: string[] = [];
     let present = this.acknowledged.size;
     await eachOf(this.acknowledged, READERS, async ([key, value]) => {
       if ((await client.get(key)) !== value) {
         lost.push(key);
       }
     });
-    assert.deepEqual(lost, [], `load ${name}: acknowledged writes are lost`);
     await eachOf(this.unknown, READERS, async ([key, value]) => {
       const found = await client.get(key);
-      assert.ok(found === undefined || found === value, `load ${name}: ${key} holds ${found}, which nobody wrote`);
+      if (found !== undefined && found !== value) {
+        others.push(`${key} holds ${found}, which nobody wrote`);
+      }
       present += found === undefined ? 0 : 1;
     });
     await eachOf(this.refused, READERS, async ([key, error]) => {
-      assert.equal(await client.get(key), undefined, `load ${name}: ${key} was refused as not applied (${error.message}) and is there`);
+      if ((await client.get(key)) !== undefined) {
+        others.push(`${key} was refused as not applied (${error.message}) and is there`);
+      }
     });
-    return present;
+    return { lost, others, present };
   }
 
   private async write(client: SynodClient, writer: number): Promise<void> {
@@ -102,6 +124,9 @@ export class Load {
       try {
         await client.put(key, value, { timeoutMs: this.options.timeoutMs ?? 15_000 });
         this.acknowledged.set(key, value);
+        if (this.options.restMs !== undefined) {
+          await pause(this.options.restMs);
+        }
       } catch (error) {
         if (!(error instanceof StoreError)) {
           throw error;

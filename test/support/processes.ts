@@ -89,10 +89,14 @@ export function spawnSynod(args: readonly string[], options: Pick<RunOptions, "e
   return tracked(spawn(process.execPath, [SYNOD, ...args], { stdio: ["pipe", "pipe", "pipe"], env: environment(options.env), ...where }));
 }
 
+/** Makes of a command line another that runs it elsewhere, as the very process that is started: signals must reach the command. */
+export type Elsewhere = (command: readonly string[]) => readonly string[];
+
 /** Starts `synod ARGS` in the background; what it prints is appended to `logPath`. */
-export function startSynod(args: readonly string[], logPath: string): ChildProcess {
+export function startSynod(args: readonly string[], logPath: string, elsewhere: Elsewhere = (command) => command): ChildProcess {
   const log = openSync(logPath, "a");
-  const child = tracked(spawn(process.execPath, [SYNOD, ...args], { stdio: ["ignore", log, log], env: environment() }));
+  const [command = "", ...rest] = elsewhere([process.execPath, SYNOD, ...args]);
+  const child = tracked(spawn(command, rest, { stdio: ["ignore", log, log], env: environment() }));
   closeSync(log);
   return child;
 }

@@ -2,7 +2,7 @@
 import type { ChildProcess } from "node:child_process";
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import type { StatusResponse, SynodClient } from "../../src/client/index.js";
-import { type Ending, ending, startSynod } from "./processes.js";
+import { type Elsewhere, type Ending, ending, startSynod } from "./processes.js";
 import { within } from "./wait.js";
 
 const STATUS_MS = 1500;
@@ -20,6 +20,8 @@ export type ServerOptions = {
   readonly replicas: readonly string[];
   readonly settings: Settings;
   readonly client: SynodClient;
+  /** Where it runs, if not here. */
+  readonly elsewhere?: Elsewhere;
 };
 
 export class ServerProcess {
@@ -73,7 +75,7 @@ export class ServerProcess {
     }
     appendFileSync(this.options.logPath, `--- started at ${new Date().toISOString()}\n`);
     this.expected = false;
-    this.child = startSynod(["server", this.argument(changes)], this.options.logPath);
+    this.child = startSynod(["server", this.argument(changes)], this.options.logPath, this.options.elsewhere);
   }
 
   /** Sends a signal, and no more. */
