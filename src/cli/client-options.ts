@@ -66,11 +66,16 @@ function timeout(flag: string | undefined, environment: Environment, name: strin
     [variable(environment, `ETCDCTL_${upper}`), `ETCDCTL_${upper}`],
     [`${usual}ms`, "default"],
   ]);
+  return parseTimeout(text, where, usual, `--${name}`);
+}
+
+/** A duration above zero that stands at `where`. Throws `CliError` with status 128. */
+export function parseTimeout(text: string, where: string, usual: number, flag = where): number {
   const ms = parseDuration(text, { bareIsMs: false });
   if (ms === undefined || ms <= 0) {
     throw badArgument(
       `${where} is '${text}'; allowed is a duration above zero with its unit, such as 5s or 500ms`,
-      `--${name}=${usual / 1000}s`,
+      `${flag}=${usual / 1000}s`,
     );
   }
   return ms;

@@ -16,6 +16,8 @@ Examples:
   synod client localhost:8000 true      the same, after a tour with sample data
   synod put city Paris                  one write;  synod get city  reads it
   synod status                          every server, its role and its state
+  synod member list                     who votes, who observes, who is missing
+  synod member add 10.0.0.4:9000        says what to run there, and waits until it votes
   synod down                            stops what synod up started; --wipe removes its data
   synod server "my_addr:'127.0.0.1:8000' my_paxos:'127.0.0.1:9000'
       replica:'127.0.0.1:9000' replica:'127.0.0.1:9001' replica:'127.0.0.1:9002'"
@@ -75,6 +77,7 @@ export function makeProgram(done: (exitCode: number) => void): Command {
   addServerCommands(program, done);
   addClusterCommands(program, done);
   addClientCommands(program, done);
+  addMemberCommands(program, done);
   addSimCommand(program, done);
   addHistoryCommand(program, done);
   // Only here, since commands inherit it when they are added: a word that is no command is ours to explain.
@@ -163,6 +166,57 @@ function addClientCommands(program: Command, done: (exitCode: number) => void): 
   addClientFlags(status, ["table", "simple", "json"], "table").action(async (flags: Flags) => {
     done(await (await import("./commands/status.js")).runStatus(flags));
   });
+}
+
+const MEMBER_HELP = `
+A member is named by its ReplicaId, its my_paxos or its my_addr; self is the server that is asked. Any server may be asked. A change is
+reported when it is settled: when all voters that answer have it on disk. What would leave no quorum is refused, with what to do (exit status 4).
+A change that is decided and not settled within --wait ends with status 5. docs/OPERATIONS.md has examples.
+`;
+
+function addMemberCommands(program: Command, done: (exitCode: number) => void): void {
+  const member = program.command("member").description("list, add, remove and replace servers of a running cluster");
+  member.addHelpText("after", MEMBER_HELP);
+  const load = () => import("./commands/member.js");
+  const list = member.command("list").description("print who votes, who observes and who is missing");
+  addClientFlags(list, ["table", "simple", "json"], "table").action(async (flags: Flags) => {
+    done(await (await load()).runMemberList(flags));
+  });
+  const add = member
+    .command("add")
+    .description("say how to start a new server, wait until it has joined and caught up, and make it a voter")
+    .argument("[address]", "my_paxos of the new server; without it, only the command to run there is printed")
+    .option("--observer", "it shall not vote");
+  addWaitFlag(addClientFlags(add, ["simple", "json"], "simple"), "10m").action(async (address: string | undefined, flags: Flags) => {
+    done(await (await load()).runMemberAdd(address, flags));
+  });
+  const remove = member.command("remove").description("take a server out for good; its process ends").argument("<member>", "which one");
+  addWaitFlag(addClientFlags(remove, ["simple", "json"], "simple"), "30s").action(async (name: string, flags: Flags) => {
+    done(await (await load()).runMemberRemove(name, flags));
+  });
+  const promote = member.command("promote").description("make an observer that has caught up a voter").argument("<member>", "which one");
+  addWaitFlag(addClientFlags(promote, ["simple", "json"], "simple"), "30s").action(async (name: string, flags: Flags) => {
+    done(await (await load()).runMemberPromote(name, flags));
+  });
+  const replace = member
+    .command("replace")
+    .description("add a new server, wait until it votes, and remove the old one")
+    .argument("<old>", "the member that goes")
+    .argument("<new>", "my_paxos of the server that comes");
+  addWaitFlag(addClientFlags(replace, ["simple", "json"], "simple"), "10m").action(async (old: string, fresh: string, flags: Flags) => {
+    done(await (await load()).runMemberReplace(old, fresh, flags));
+  });
+  const handover = program
+    .command("handover")
+    .description("let another voter coordinate")
+    .argument("[member]", "which one; the most advanced other voter if left out");
+  addClientFlags(handover, ["simple", "json"], "simple").action(async (name: string | undefined, flags: Flags) => {
+    done(await (await load()).runHandover(name, flags));
+  });
+}
+
+function addWaitFlag(command: Command, usual: string): Command {
+  return command.option("--wait <duration>", `time until it is done and settled (default ${usual})`);
 }
 
 function addSimCommand(program: Command, done: (exitCode: number) => void): void {

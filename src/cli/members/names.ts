@@ -1,0 +1,70 @@
+/**
+ * How people name a member: its ReplicaId, its Paxos address, its client address, or `self` for the server that is asked. Resolves
+ * names against a server's view. It must never guess between two.
+ */
+import { parseAddress } from "../../client/address.js";
+import type { Member, StatusResponse } from "../../client/index.js";
+import { CliError, EXIT } from "../errors.js";
+
+/** The members of the cluster, without servers that are merely known, in order of their ids. */
+export function membersOf(view: StatusResponse): readonly Member[] {
+  return view.members.filter(({ kind }) => kind === "voter" || kind === "observer").sort((a, b) => Number(a.replicaId - b.replicaId));
+}
+
+/** `3 (10.0.0.3:9000)`. */
+export function describeMember({ replicaId, paxosAddress }: Pick<Member, "replicaId" | "paxosAddress">): string {
+  return `${replicaId} (${paxosAddress})`;
+}
+
+/** The member that `name` means; undefined for a ReplicaId that no member has. Throws `CliError` where it means none, or two. */
+export function findMember(view: StatusResponse, name: string, self: bigint): Member | undefined {
+  const members = membersOf(view);
+  if (name === "self") {
+    return members.find(({ replicaId }) => replicaId === self);
+  }
+  if (/^[0-9]{1,15}$/.test(name)) {
+    return members.find(({ replicaId }) => replicaId === BigInt(name));
+  }
+  const found = members.filter((member) => isAt(member, canonicalOf(name)));
+  const [first, second] = found;
+  if (first === undefined) {
+    const list = members.map(describeMember).join(", ");
+    throw new CliError(`'${name}' is no member; the members are ${list}`, { exitCode: EXIT.invalidInput, hint: "synod member list" });
+  }
+  if (second !== undefined) {
+    throw new CliError(
+      `'${name}' is two members, ${found.map(({ replicaId }) => replicaId).join(" and ")}: its disk was lost, and the new one joined under a new id`,
+      {
+        exitCode: EXIT.invalidInput,
+        hint: `the id: ${first.replicaId} is the lost disk`,
+      },
+    );
+  }
+  return first;
+}
+
+/** The ReplicaId that `name` means, of a member or not. */
+export function idOf(view: StatusResponse, name: string, self: bigint): number {
+  const id = findMember(view, name, self)?.replicaId ?? (name === "self" ? self : BigInt(name));
+  if (id === 0n) {
+    throw new CliError(`'${name}' is no ReplicaId; allowed is a whole number above 0`, {
+      exitCode: EXIT.invalidInput,
+      hint: "synod member list",
+    });
+  }
+  return Number(id);
+}
+
+/** The newest member at this Paxos address: a lost disk and the one that took its place have one address. */
+export function newestAt(view: StatusResponse, paxosAddress: string): Member | undefined {
+  return membersOf(view).findLast((member) => member.paxosAddress === paxosAddress);
+}
+
+function canonicalOf(name: string): string {
+  const parsed = parseAddress(name);
+  return "canonical" in parsed ? parsed.canonical : name;
+}
+
+function isAt({ paxosAddress, clientAddress }: Member, address: string): boolean {
+  return paxosAddress === address || clientAddress === address;
+}
