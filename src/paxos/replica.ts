@@ -47,7 +47,7 @@ export { snapshotBase } from "./log.js";
 export { isKnownPeer } from "./membership.js";
 export { headerOf } from "./outbox.js";
 export { createReplica, type ReplicaOptions, type ReplicaState } from "./state.js";
-export { blockedSentence, type ReplicaStatus, statusOf } from "./status.js";
+export { blockedSentence, lastVoterSentence, type ReplicaStatus, statusOf } from "./status.js";
 
 /** Advances the replica by one event. `event.now` never goes back. Throws AssertionFailure where an invariant does not hold. */
 export function step(state: ReplicaState, event: Event): readonly Effect[] {

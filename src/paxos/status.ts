@@ -82,7 +82,9 @@ export function statusOf(state: ReplicaState): ReplicaStatus {
     configuration: configurationOf(state),
     awaited: hasIdentity(state) ? unacknowledged(state) : awaitedForFounding(state),
     blocked: blockedSentence(state),
-    warnings: hasIdentity(state) ? [...votersWarning(state), ...peersNow(state).flatMap((peer) => peerWarnings(state, peer))] : [],
+    warnings: hasIdentity(state)
+      ? [...[lastVoterSentence(state)].filter((text) => text !== null), ...peersNow(state).flatMap((peer) => peerWarnings(state, peer))]
+      : [],
   };
 }
 
@@ -180,19 +182,17 @@ function configurationOf(state: ReplicaState): ReplicaStatus["configuration"] {
 }
 
 /** What everybody should know about the voters as they are now: each write on one disk is a choice, not an accident to overlook. */
-function votersWarning(state: ReplicaState): string[] {
+export function lastVoterSentence(state: ReplicaState): string | null {
   if (!hasIdentity(state)) {
-    return [];
+    return null;
   }
   const { voters, roster, nextReplicaId } = currentConfiguration(state);
   const [last] = voters;
   if (voters.length > 1 || nextReplicaId <= 2) {
-    return [];
+    return null;
   }
   const address = roster.find(({ replica }) => replica === last)?.address;
-  return [
-    `One voter is left, ${address}: every write is on its disk alone. Start other servers, or add some with \`synod server --join\`.`,
-  ];
+  return `One voter is left, ${address}: every write is on its disk alone. Start other servers, or add some with \`synod server --join\`.`;
 }
 
 /** Listed replicas that are not known to hold Genesis, while that still matters. */

@@ -6,7 +6,8 @@ import { Notices, WARNINGS_MAX } from "./notices.js";
 test("a reason to be blocked that lasts is logged once, and its end; one that passes is not", () => {
   const lines: string[] = [];
   let blocked: string | null = null;
-  const notices = new Notices({ log: { log: (level, code, text) => lines.push(`${level} ${code} ${text}`) }, blocked: () => blocked });
+  const log = { log: (level: string, code: string, text: string) => lines.push(`${level} ${code} ${text}`) };
+  const notices = new Notices({ log, blocked: () => blocked, risk: () => null });
   notices.tick(0);
   blocked = "waiting for a.";
   notices.tick(100_000);
@@ -24,8 +25,25 @@ test("a reason to be blocked that lasts is logged once, and its end; one that pa
   deepEqual(lines, ["warn blocked waiting for a.", "info unblocked A quorum answers: requests are served."]);
 });
 
+test("a risk that lasts is logged once, and again when it is back; that it is over is no news", () => {
+  const lines: string[] = [];
+  let risk: string | null = "One voter is left.";
+  const log = { log: (level: string, code: string, text: string) => lines.push(`${level} ${code} ${text}`) };
+  const notices = new Notices({ log, blocked: () => null, risk: () => risk });
+  for (const now of [0, 600_000, 1_200_000]) {
+    notices.tick(now);
+  }
+  deepEqual(lines, ["warn risk One voter is left."]);
+  risk = null;
+  notices.tick(1_800_000);
+  risk = "One voter is left.";
+  notices.tick(2_400_000);
+  notices.tick(3_000_000);
+  deepEqual(lines, ["warn risk One voter is left.", "warn risk One voter is left."]);
+});
+
 test("damage is kept, once each and no more than the limit; what may pass is not", () => {
-  const notices = new Notices({ log: { log: () => {} }, blocked: () => null });
+  const notices = new Notices({ log: { log: () => {} }, blocked: () => null, risk: () => null });
   notices.add({ code: "founded", text: "fine" });
   notices.add({ code: "peer", text: "list differs" });
   deepEqual(notices.warnings, []);

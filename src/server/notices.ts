@@ -1,4 +1,4 @@
-/** What a person should know beyond single log lines: the replica's warnings, kept for `status`, and why nothing can be decided, logged whenever it changes. */
+/** What a person should know beyond single log lines: the replica's warnings, kept for `status`, and what stands in the way or is a risk, logged whenever it changes. */
 import type { Micros } from "../paxos/ids.js";
 import type { Logger } from "./logger.js";
 
@@ -6,7 +6,7 @@ import type { Logger } from "./logger.js";
 export const WARNINGS_MAX = 16;
 /** Codes of what stays true until a person has acted. */
 const LASTING: ReadonlySet<string> = new Set(["state-differs", "chain-differs", "snapshot-damaged", "old-disk"]);
-/** How often it is looked whether something blocks. */
+/** How often it is looked whether something blocks, or is a risk. */
 const LOOK_EVERY_MS = 500;
 const MICROS_A_MILLI = 1000;
 
@@ -14,13 +14,32 @@ export type NoticesOptions = {
   readonly log: Logger;
   /** Why nothing can be decided now, in a sentence; null when nothing stands in the way. */
   readonly blocked: () => string | null;
+  /** What is a risk as the voters are now, in a sentence; null when nothing is. */
+  readonly risk: () => string | null;
 };
+
+/** A sentence that is news once it has held for two looks: what is over by the next one is none, and every start looks blocked at first. */
+class LastingSentence {
+  private said: string | null = null;
+  private held = false;
+
+  /** The sentence that holds now; answers whether it is news, a null being the end of what was said. */
+  look(now: string | null): boolean {
+    const lasts = this.held || now === null;
+    this.held = now !== null;
+    if (now === this.said || !lasts) {
+      return false;
+    }
+    this.said = now;
+    return true;
+  }
+}
 
 export class Notices {
   private readonly options: NoticesOptions;
   private kept: readonly string[] = [];
-  private said: string | null = null;
-  private wasBlocked = false;
+  private readonly block = new LastingSentence();
+  private readonly danger = new LastingSentence();
   private nextLook: Micros = 0;
 
   constructor(options: NoticesOptions) {
@@ -43,17 +62,18 @@ export class Notices {
       return;
     }
     this.nextLook = now + LOOK_EVERY_MS * MICROS_A_MILLI;
+    const { log } = this.options;
     const blocked = this.options.blocked();
-    const lasts = this.wasBlocked || blocked === null; // what is over by the next look is no news: every start looks blocked at first
-    this.wasBlocked = blocked !== null;
-    if (blocked === this.said || !lasts) {
-      return;
+    if (this.block.look(blocked)) {
+      if (blocked === null) {
+        log.log("info", "unblocked", "A quorum answers: requests are served.");
+      } else {
+        log.log("warn", "blocked", blocked);
+      }
     }
-    this.said = blocked;
-    if (blocked === null) {
-      this.options.log.log("info", "unblocked", "A quorum answers: requests are served.");
-    } else {
-      this.options.log.log("warn", "blocked", blocked);
+    const risk = this.options.risk();
+    if (this.danger.look(risk) && risk !== null) {
+      log.log("warn", "risk", risk);
     }
   }
 }

@@ -19,6 +19,7 @@ import {
   createReplica,
   headerOf,
   heirOfTieBreak,
+  lastVoterSentence,
   type ReplicaState,
   type ReplicaStatus,
   statusOf,
@@ -119,7 +120,11 @@ export class Server {
       now: () => clock.nowMicros(),
       begin: (id, change, deadline) => this.life.guard(() => this.driver.deliver({ kind: "change", id, change, deadline })),
     });
-    this.notices = new Notices({ log: options.log, blocked: () => blockedSentence(this.replica) });
+    this.notices = new Notices({
+      log: options.log,
+      blocked: () => blockedSentence(this.replica),
+      risk: () => lastVoterSentence(this.replica),
+    });
     this.driver = this.makeDriver();
     this.proposals = this.makeProposals();
     this.intake = new Intake({

@@ -30,9 +30,11 @@ const MACHINE_PAXOS_PORT = 9000;
 
 export type ClusterOptions = {
   readonly size: number;
+  /** How many of them found the cluster, and start with it; all by default. The others know these as whom to join, once a test starts them. */
+  readonly founders?: number;
   /** For all servers. */
   readonly settings?: Settings;
-  /** The list of replicas that server `index` is given; all in one order by default. */
+  /** The list of replicas that the founding server `index` is given; all in one order by default. */
   readonly replicasOf?: (index: number, replicas: readonly string[]) => readonly string[];
   /** Whether `withCluster` starts the servers and waits for a coordinator; true by default. */
   readonly starts?: boolean;
@@ -45,16 +47,19 @@ export type ClusterOptions = {
 export class Cluster {
   readonly folder: string;
   readonly servers: readonly ServerProcess[];
+  private readonly founders: number;
   private readonly observer: SynodClient;
   private readonly clients: SynodClient[] = [];
   private readonly loads: Load[] = [];
 
   private constructor(folder: string, addresses: readonly string[], options: ClusterOptions) {
-    const { size, machines } = options;
+    const { size, founders = size, machines } = options;
     this.folder = folder;
+    this.founders = founders;
     const clientAddresses = addresses.slice(0, size);
     const paxosAddresses = addresses.slice(size);
     this.observer = new SynodClient({ endpoints: clientAddresses });
+    const founding = paxosAddresses.slice(0, founders);
     this.servers = clientAddresses.map((clientAddress, index) => {
       return new ServerProcess({
         index,
@@ -62,7 +67,8 @@ export class Cluster {
         paxosAddress: paxosAddresses[index] ?? "",
         dataDir: options.dataDirOf?.(index) ?? join(folder, `server-${index}`),
         logPath: join(folder, `server-${index}.log`),
-        replicas: options.replicasOf?.(index, paxosAddresses) ?? paxosAddresses,
+        replicas: index < founders ? (options.replicasOf?.(index, founding) ?? founding) : [],
+        join: index < founders ? [] : founding,
         settings: options.settings ?? {},
         client: this.observer,
         ...(machines === undefined ? {} : { elsewhere: (command) => machines.commandOn(index, command) }),
@@ -90,9 +96,9 @@ export class Cluster {
     return this.servers.filter((server) => !indices.includes(server.index));
   }
 
-  /** Starts all servers, or those of `indices`. */
+  /** Starts all servers that found the cluster, or those of `indices`. */
   start(...indices: readonly number[]): void {
-    for (const index of indices.length === 0 ? this.servers.keys() : indices) {
+    for (const index of indices.length === 0 ? Array(this.founders).keys() : indices) {
       this.server(index).start();
     }
   }
@@ -133,6 +139,32 @@ export class Cluster {
       },
       withinMs,
     );
+  }
+
+  /**
+   * Waits until a server coordinates whose configuration is settled, its voters being the servers of `indices` and no others; returns
+   * that server's status. Only then may the next one fail.
+   */
+  awaitVoters(indices: readonly number[], withinMs?: number): Promise<StatusResponse> {
+    const wanted = indices.map((index) => this.server(index).paxosAddress).sort();
+    return until(
+      `the settled voters to be servers ${indices.join(", ")}`,
+      async () => {
+        this.assertNoCrash();
+        const statuses = await Promise.all(this.servers.map((server) => server.status()));
+        const told = statuses.find((status) => status?.configuration?.settled === true) ?? null;
+        const voters = told?.voters.map((voter) => voter.paxosAddress).sort();
+        return told?.blocked === "" && voters?.join() === wanted.join() ? told : null;
+      },
+      withinMs,
+    );
+  }
+
+  /** The server at this Paxos address. */
+  serverAt(paxosAddress: string): ServerProcess {
+    const server = this.servers.find((one) => one.paxosAddress === paxosAddress);
+    assert.ok(server !== undefined, `a server of the test is at ${paxosAddress}`);
+    return server;
   }
 
   /** Waits until all of `servers` (default: all that run) follow one coordinator among them; returns its index. */

@@ -17,7 +17,10 @@ export type ServerOptions = {
   readonly paxosAddress: string;
   readonly dataDir: string;
   readonly logPath: string;
+  /** The list of a server that founds; empty for one that joins. */
   readonly replicas: readonly string[];
+  /** Whom a server with an empty disk asks to let it join; empty for one that founds. */
+  readonly join: readonly string[];
   readonly settings: Settings;
   readonly client: SynodClient;
   /** Where it runs, if not here. */
@@ -63,9 +66,10 @@ export class ServerProcess {
 
   /** The argument of `synod server`. `changes` replace settings. */
   argument(changes: Settings = {}): string {
-    const { clientAddress, paxosAddress, dataDir, replicas, settings } = this.options;
+    const { clientAddress, paxosAddress, dataDir, replicas, join, settings } = this.options;
     const all = { my_addr: clientAddress, my_paxos: paxosAddress, data_dir: dataDir, ...settings, ...changes };
-    return `${textFormat(all)} ${replicas.map((replica) => `replica:${quoted(replica)}`).join(" ")}`;
+    const others = [...replicas.map((replica) => `replica:${quoted(replica)}`), ...join.map((member) => `join:${quoted(member)}`)];
+    return `${textFormat(all)} ${others.join(" ")}`;
   }
 
   /** Starts the process; it is not waited for. */
