@@ -81,7 +81,9 @@ export async function electCoordinator(
   if (await server.coordinates(heir, waitMs)) {
     return null;
   }
-  return { status: GRPC_STATUS.UNAVAILABLE, text: `${heir} does not coordinate yet; ${server.coordinator ?? "no server"} does.` };
+  const { blocked } = server.replicaStatus();
+  const now = `${heir} does not coordinate yet; ${server.coordinator ?? "no server"} does.`;
+  return { status: GRPC_STATUS.UNAVAILABLE, text: blocked === null ? now : `${now} ${blocked}` };
 }
 
 /** An ElectCoordinatorRequest that names `heir` (field 2). */

@@ -59,7 +59,7 @@ export function renderChange(
 
 function row(view: StatusResponse, member: Member): string[] {
   const isTieBreak = member.replicaId === view.configuration?.tieBreak && member.kind === "voter";
-  const lag = member.lag === undefined ? (member.replicaId === view.replicaId ? "0" : "-") : String(member.lag);
+  const lag = member.replicaId === view.replicaId ? "0" : member.live && member.lag !== undefined ? String(member.lag) : "-";
   return [
     String(member.replicaId),
     member.paxosAddress,

@@ -53,13 +53,18 @@ async function ask(client: SynodClient, endpoint: string, known: Known): Promise
 function newMembers(rows: readonly ServerRow[], asked: ReadonlyMap<string, Known>): ReadonlyMap<string, Known> {
   const answered = new Set(rows.filter((row) => row.status !== undefined).map((row) => row.paxosAddress));
   const found = new Map<string, Known>();
-  for (const member of rows.flatMap((row) => row.status?.members ?? [])) {
+  for (const member of rows.flatMap((row) => membersKnown(row.status))) {
     const address = parseAddress(member.clientAddress);
     if ("canonical" in address && !asked.has(address.canonical) && !answered.has(member.paxosAddress)) {
       found.set(address.canonical, { paxosAddress: member.paxosAddress, replicaId: Number(member.replicaId) });
     }
   }
   return found;
+}
+
+/** Whom a server knows, without those that are no members and gone: a server that was removed is missed by nobody. */
+function membersKnown(status: StatusResponse | undefined) {
+  return (status?.members ?? []).filter(({ kind, live }) => kind !== "other" || live);
 }
 
 /** One server may have been asked under two names; and one that did not answer may be known from the answers of others. */
@@ -90,7 +95,7 @@ function withoutRepetition(rows: readonly ServerRow[]): readonly ServerRow[] {
 function withSilentMembers(rows: readonly ServerRow[]): ServerRow[] {
   const all = [...rows];
   for (const status of rows.flatMap((row) => row.status ?? [])) {
-    const members = [...status.members, ...status.voters.map((voter) => ({ ...voter, clientAddress: "" }))];
+    const members = [...membersKnown(status), ...status.voters.map((voter) => ({ ...voter, clientAddress: "" }))];
     for (const member of members) {
       if (!all.some((row) => row.paxosAddress === member.paxosAddress)) {
         all.push({

@@ -1,4 +1,7 @@
 /** What the rows of `synod status` come to: one sentence, and what a person should look at. It must never ask a server. */
+import type { StatusResponse } from "../../client/index.js";
+import { describeMember, membersOf } from "../members/names.js";
+import { configurationLine, memberNote } from "../members/view.js";
 import type { ServerRow } from "./gather.js";
 
 /** `healthy`: all servers answer and agree; `degraded`: work goes on, and something is missing; `blocked`: nothing can be written. */
@@ -6,6 +9,8 @@ export type Health = {
   readonly state: "healthy" | "degraded" | "blocked";
   /** One sentence for all. */
   readonly summary: string;
+  /** The configuration, and what a person should know of members that are no live voters, as the coordinator sees them. */
+  readonly members: readonly string[];
   /** Further sentences: who does not answer, what blocks, the servers' own warnings, states that differ. */
   readonly notes: readonly string[];
 };
@@ -16,20 +21,60 @@ export function judge(rows: readonly ServerRow[]): Health {
   const notes = [...silentNotes(rows), ...blockedNotes(rows), ...differenceNotes(rows), ...warningNotes(rows)];
   const servers = `${answers.length} of ${rows.length} ${rows.length === 1 ? "server answers" : "servers answer"}`;
   if (answers.length === 0) {
-    return { state: "blocked", summary: `blocked: ${servers}`, notes };
+    return { state: "blocked", summary: `blocked: ${servers}`, members: [], notes };
   }
   const coordinator = answers.find((status) => status.role === "coordinator" && status.blocked === "");
+  const members = memberLines(coordinator ?? newest(answers));
   if (coordinator === undefined) {
     const isFounding = answers.some((status) => status.role === "founding");
-    return { state: "blocked", summary: `blocked: ${servers}; ${isFounding ? "the cluster is being founded" : "no coordinator"}`, notes };
+    const why = isFounding ? "the cluster is being founded" : "no coordinator";
+    return { state: "blocked", summary: `blocked: ${servers}; ${why}`, members, notes };
   }
   const voters = coordinator.voters.length;
   const live = coordinator.voters.filter((voter) => voter.live).length;
-  const spare = live - (Math.floor(voters / 2) + 1);
-  const spareText = voters === 0 ? "" : `; ${spare <= 0 ? "no further server may fail" : `${spare} more may fail`}`;
-  const isWell = answers.length === rows.length && notes.length === warningNotes(rows).length && live === voters;
+  const isWell = answers.length === rows.length && notes.length === warningNotes(rows).length && live === voters && isWhole(coordinator);
   const state = isWell ? "healthy" : "degraded";
-  return { state, summary: `${state}: ${servers}, ${coordinator.paxosAddress} coordinates${spareText}`, notes };
+  return { state, summary: `${state}: ${servers}, ${coordinator.paxosAddress} coordinates${spareText(coordinator)}`, members, notes };
+}
+
+/** How many voters may fail at the same time; with the autopilot more may, one after another. */
+function spareText({ voters, configuration }: StatusResponse): string {
+  const live = voters.filter((voter) => voter.live).length;
+  const spare = live - (Math.floor(voters.length / 2) + 1);
+  if (voters.length === 0) {
+    return "";
+  }
+  if (voters.length === 1 && (configuration?.epoch ?? 0n) > 1n) {
+    return "; ONE VOTER IS LEFT: every write is on one disk";
+  }
+  return `; ${spare <= 0 ? "no further server may fail" : `${spare} more may fail`}`;
+}
+
+/** Whether the configuration is settled, and everybody votes who is meant to. */
+function isWhole({ configuration, members, removeAfterMs }: StatusResponse): boolean {
+  const isWaiting = members.some(({ kind, electable }) => kind === "observer" && electable && removeAfterMs > 0n);
+  return configuration?.settled !== false && !isWaiting;
+}
+
+/** Without a coordinator: whose view reaches furthest. */
+function newest(answers: readonly StatusResponse[]): StatusResponse | undefined {
+  return answers.reduce<StatusResponse | undefined>(
+    (best, one) => (best === undefined || one.decidedSlot > best.decidedSlot ? one : best),
+    undefined,
+  );
+}
+
+/** None where the server says nothing of its configuration. */
+function memberLines(view: StatusResponse | undefined): readonly string[] {
+  if (view?.configuration === undefined) {
+    return [];
+  }
+  const noted = membersOf(view).flatMap((member) => {
+    const note = memberNote(view, member);
+    const lag = member.kind === "observer" && member.live && member.lag !== undefined ? ` (lacks ${member.lag} slots)` : "";
+    return note === "" ? [] : [`${member.kind} ${describeMember(member)}: ${note}${lag}`];
+  });
+  return [configurationLine(view), ...noted];
 }
 
 function silentNotes(rows: readonly ServerRow[]): readonly string[] {

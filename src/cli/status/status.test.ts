@@ -7,7 +7,7 @@ import { after, test } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { SynodClient } from "../../client/client.js";
 import { freePort, startFakeServer } from "../../client/testing/fake-server.js";
-import { StatusResponseSchema } from "../../gen/admin_pb.js";
+import { type MemberSchema, StatusResponseSchema } from "../../gen/admin_pb.js";
 import { gatherStatus, type ServerRow } from "./gather.js";
 import { judge } from "./health.js";
 import { renderStatus, type StatusView } from "./view.js";
@@ -99,6 +99,92 @@ test("one endpoint finds all servers; those that do not answer are rows; nobody 
   assert.deepEqual(asked, ["1", "2"]);
 });
 
+test("a server that is no member and gone is missed by nobody; one that knocks is a row", async () => {
+  const members: Init["members"] = [
+    { replicaId: 7n, paxosAddress: paxos(7), clientAddress: "", kind: "other", live: false },
+    { replicaId: 0n, paxosAddress: paxos(8), clientAddress: "", kind: "other", live: true },
+  ];
+  const fake = await startFakeServer({ status: () => answer(1, { members, voters: [] }) });
+  const client = new SynodClient({ endpoints: [fake.endpoint] });
+  cleanups.push(() => {
+    client.close();
+    fake.kill();
+  });
+  assert.deepEqual(
+    (await gatherStatus(client, [fake.endpoint])).map((found) => found.paxosAddress),
+    [paxos(1), paxos(8)],
+  );
+});
+
+/** The coordinator's view where replica 3 is no voter; 2 breaks ties. */
+function without3(third: MessageInitShape<typeof MemberSchema>, changes: Omit<Init, "$typeName" | "$unknown"> = {}): ServerRow {
+  const voters = [1, 2].map((id) => ({ replicaId: BigInt(id), paxosAddress: paxos(id), live: true }));
+  const members = [
+    ...voters.map((voter) => ({ ...voter, kind: "voter", electable: true, lag: 0n })),
+    { replicaId: 3n, paxosAddress: paxos(3), kind: "observer", ...third },
+  ];
+  return row(2, {
+    voters,
+    members,
+    configuration: { epoch: 4n, slot: 99n, tieBreak: 2n, settled: true },
+    removeAfterMs: 5000n,
+    ...changes,
+  });
+}
+
+const SETTLED = "configuration 4 of slot 99, settled: voters 1 2* (* breaks ties)";
+
+const MEMBERSHIPS: ReadonlyArray<readonly [what: string, coordinator: ServerRow, state: string, members: readonly string[]]> = [
+  [
+    "it lost its vote",
+    without3({ electable: true }),
+    "degraded",
+    [SETTLED, "observer 3 (10.0.0.3:9000): has no vote; votes by itself once it is back and keeps up"],
+  ],
+  [
+    "it catches up",
+    without3({ electable: true, live: true, lag: 12n }),
+    "degraded",
+    [SETTLED, "observer 3 (10.0.0.3:9000): votes by itself once it keeps up (lacks 12 slots)"],
+  ],
+  [
+    "it is to observe",
+    without3({ live: true, lag: 0n }),
+    "healthy",
+    [SETTLED, "observer 3 (10.0.0.3:9000): has no vote; synod member promote 3 gives it one (lacks 0 slots)"],
+  ],
+  [
+    "the autopilot is off",
+    without3({ electable: true, live: true }, { removeAfterMs: 0n }),
+    "healthy",
+    [SETTLED, "observer 3 (10.0.0.3:9000): has no vote; synod member promote 3 gives it one"],
+  ],
+  [
+    "not settled",
+    without3({ live: true }, { configuration: { epoch: 4n, slot: 99n, tieBreak: 2n, settled: false, unsettled: [1n] } }),
+    "degraded",
+    [
+      "configuration 4 of slot 99, not settled: 1 (10.0.0.1:9000) must have it on disk first: voters 1 2* (* breaks ties)",
+      "observer 3 (10.0.0.3:9000): has no vote; synod member promote 3 gives it one",
+    ],
+  ],
+];
+
+for (const [what, coordinator, state, members] of MEMBERSHIPS) {
+  test(`members: ${what}`, () => {
+    const health = judge([row(1), coordinator, row(3)]);
+    assert.deepEqual([health.state, health.members], [state, members]);
+    assert.ok(renderStatus([coordinator], health, PLAIN).includes(`  ${members[0]}\n`));
+  });
+}
+
+test("members: one voter that is left is said loudly, unless the cluster never had another", () => {
+  const voters = [{ replicaId: 2n, paxosAddress: paxos(2), live: true }];
+  const summary = (epoch: bigint): string => judge([row(2, { voters, configuration: { epoch, tieBreak: 2n, settled: true } })]).summary;
+  assert.match(summary(4n), /ONE VOTER IS LEFT: every write is on one disk$/);
+  assert.match(summary(1n), /no further server may fail$/);
+});
+
 test("a server given under an address that others do not announce is one row", async () => {
   const fake = await startFakeServer({
     status: () => answer(1, { members: [{ replicaId: 1n, paxosAddress: paxos(1), clientAddress: "10.9.9.9:8000" }], voters: [] }),
@@ -170,7 +256,8 @@ const VERDICTS: ReadonlyArray<
 
 for (const [what, rows, state, summary, notes] of VERDICTS) {
   test(`verdict: ${what}`, () => {
-    assert.deepEqual(judge(rows), { state, summary, notes });
+    const { members: _, ...verdict } = judge(rows);
+    assert.deepEqual(verdict, { state, summary, notes });
   });
 }
 

@@ -47,7 +47,8 @@ function renderPeople(rows: readonly ServerRow[], health: Health, view: StatusVi
   const body = [whole, halves].find(fits) ?? blocks;
   const style = health.state === "healthy" ? "green" : health.state === "degraded" ? "yellow" : "red";
   const notes = health.notes.map((note) => `  ${note}\n`).join("");
-  return `${body}\n${view.paint(health.summary, style)}\n${notes}`;
+  const members = health.members.map((line) => `  ${line}\n`).join("");
+  return `${body}\n${view.paint(health.summary, style)}\n${members}${notes}`;
 }
 
 /** The columns whose heading is wanted. */
@@ -132,7 +133,7 @@ function renderJson(rows: readonly ServerRow[], health: Health): string {
     }
     return key === "$typeName" || key === "$unknown" ? undefined : value;
   };
-  return `${JSON.stringify({ state: health.state, summary: health.summary, notes: health.notes, servers }, plain, 2)}\n`;
+  return `${JSON.stringify({ state: health.state, summary: health.summary, members: health.members, notes: health.notes, servers }, plain, 2)}\n`;
 }
 
 function plainPaint(text: string): string {

@@ -5,7 +5,15 @@
 import { createServer, type Socket } from "node:net";
 import { create, type DescMessage, type DescMethod, fromBinary, type Message, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { Metadata, Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
-import { Admin, type StatusResponse, StatusResponseSchema } from "../../gen/admin_pb.js";
+import {
+  Admin,
+  type ChangeMembersRequest,
+  ChangeMembersResponseSchema,
+  type HandoverRequest,
+  HandoverResponseSchema,
+  type StatusResponse,
+  StatusResponseSchema,
+} from "../../gen/admin_pb.js";
 import {
   type DeleteRequest,
   EmptyMessageSchema,
@@ -34,6 +42,8 @@ export type FakeBehaviour = {
   readonly beforePut?: (key: string, value: string) => Promise<void> | void;
   readonly beforeDelete?: (key: string) => Promise<void> | void;
   readonly status?: () => MessageInitShape<typeof StatusResponseSchema>;
+  readonly changeMembers?: (request: ChangeMembersRequest) => MessageInitShape<typeof ChangeMembersResponseSchema>;
+  readonly handover?: (request: HandoverRequest) => MessageInitShape<typeof HandoverResponseSchema>;
 };
 
 export type FakeServer = {
@@ -77,6 +87,10 @@ export async function startFakeServer(behaviour: FakeBehaviour = {}, port = 0): 
   });
   server.addService(definition(Admin.method), {
     status: handler(async (): Promise<StatusResponse> => create(StatusResponseSchema, behaviour.status?.() ?? {})),
+    changeMembers: handler(async (request: ChangeMembersRequest) =>
+      create(ChangeMembersResponseSchema, behaviour.changeMembers?.(request) ?? {}),
+    ),
+    handover: handler(async (request: HandoverRequest) => create(HandoverResponseSchema, behaviour.handover?.(request) ?? {})),
   });
   // Sockets of our own, so that `kill` can cut them as the end of a process does: forceShutdown would say goodbye first.
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
