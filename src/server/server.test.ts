@@ -188,6 +188,25 @@ test("a graceful stop hands over, and no request fails meanwhile", async () => {
   equal(await cluster.outcomeOf(cluster.get(other, "k")), "v");
 });
 
+test("servers stopped one after another, whoever coordinates first, leave a last one that serves alone", async () => {
+  const cluster = await TestCluster.started(3, { removeAfterMs: 1000 });
+  const left = new Set([0, 1, 2]);
+  while (left.size > 1) {
+    await cluster.until(() => cluster.coordinator() !== undefined);
+    const at = present(cluster.coordinator(), "there is a coordinator");
+    const stopped = cluster.server(at).stop();
+    await cluster.run(500);
+    await stopped;
+    cluster.kill(at);
+    left.delete(at);
+    await cluster.until(() => [...left].every((i) => cluster.server(i).replicaStatus().voters.length === left.size));
+    await cluster.until(() => [...left].some((i) => cluster.server(i).replicaStatus().configuration?.settled === true));
+  }
+  for (const last of left) {
+    equal(await cluster.outcomeOf(cluster.put(last, "k", "alone")), "ok");
+  }
+});
+
 test("history is compacted by age and by bytes, through the log", async () => {
   const cluster = await TestCluster.started(3, { historyMaxAgeMs: 3000 });
   for (let k = 0; k < 10; k++) {

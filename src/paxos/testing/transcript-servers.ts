@@ -19,6 +19,8 @@ export type Limits = {
   readonly minVoters: number;
   /** Members that a server of an empty disk asks to join; none: it waits to be founded. */
   readonly join: readonly string[];
+  /** Whether who joins may become a voter without an operator. */
+  readonly electable: boolean;
 };
 
 /** `n1` of `n1:1`. */
@@ -49,6 +51,6 @@ export function optionsOf(name: string, list: readonly string[], limits: Limits)
     stableMs: limits.stableMs,
     minVoters: limits.minVoters,
     join: limits.join.map(addressOf),
-    electable: true,
+    electable: limits.electable,
   };
 }

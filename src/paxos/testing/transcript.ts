@@ -99,6 +99,7 @@ class Runner {
       stableMs: numberOf(words, "stable", DEFAULT_STABLE_MS),
       minVoters: numberOf(words, "min-voters", 1),
       join: words.named.get("join")?.split(",") ?? [],
+      electable: words.named.get("electable") !== "no",
     };
     if (verb === "cluster" || verb === "virgins") {
       this.limits = limits;
@@ -113,7 +114,7 @@ class Runner {
         this.cluster.create(names, limits, words.named.get("list")?.split(",") ?? names);
         return true;
       case "joiner":
-        this.cluster.create(names, { ...this.limitsOfAll(), join: limits.join }, names);
+        this.cluster.create(names, { ...this.limitsOfAll(), join: limits.join, electable: limits.electable }, names);
         return true;
       case "other-cluster":
         this.foundElsewhere(names);

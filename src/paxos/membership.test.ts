@@ -1,0 +1,134 @@
+/**
+ * Whose messages are handled at all (PROTOCOL §1.3; invariant 28): nothing but what founds, joins and introduces crosses a cluster or a
+ * lineage, of which both parts count. Two operators who recover a lost cluster apart make lineages of the same number.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { genesisConfiguration } from "./configuration.js";
+import { address, clusterId, diskId, type Lineage, NO_LINEAGE, replicaId, SLOT_ZERO } from "./ids.js";
+import { isAdmitted, isCounted, isKin, isKnownPeer } from "./membership.js";
+import { type Header, type Message, PEER_VERSION } from "./message.js";
+import { applyRecord, virginDurable } from "./record.js";
+import { createReplica, type ReplicaState, step } from "./replica.js";
+import { STATIC_VOTERS } from "./testing/static-voters.js";
+
+const LIST = ["n1:1", "n2:1"].map(address);
+const [N1 = address("?"), N2 = address("?")] = LIST;
+const DISKS = ["a", "b"].map((digit) => diskId(digit.repeat(32)));
+const [DISK1 = diskId("0".repeat(32)), DISK2 = diskId("0".repeat(32))] = DISKS;
+const CLUSTER = clusterId(1n);
+const LINEAGE: Lineage = { number: 2, random: 5n };
+const OTHER_LINEAGES: ReadonlyArray<readonly [string, Lineage]> = [
+  ["the one before", { number: 1, random: 5n }],
+  ["another recovery of the same number", { number: 2, random: 6n }],
+  ["none", NO_LINEAGE],
+];
+
+/** Every kind of message, and whether it may come from outside. */
+const KINDS: Readonly<Record<Message["kind"], boolean>> = {
+  hello: true,
+  genesis: true,
+  genesisAck: true,
+  join: true,
+  joinReply: true,
+  ping: false,
+  pong: false,
+  prepare: false,
+  promise: false,
+  propose: false,
+  accepted: false,
+  inform: false,
+  nack: false,
+  handover: false,
+  settleAck: false,
+  change: false,
+  changeReply: false,
+  readIndex: false,
+  readIndexReply: false,
+  forward: false,
+  forwardReply: false,
+  catchUp: false,
+  catchUpReply: false,
+  snapshotOffer: false,
+  snapshotRequest: false,
+  snapshotChunk: false,
+  snapshotAck: false,
+};
+
+function headerOf(lineage: Lineage, cluster = CLUSTER): Header {
+  return { clusterId: cluster, lineage, from: replicaId(2), epoch: 1 };
+}
+
+/** n1 of two, which has heard n2's Hello under this lineage. */
+function acquainted(lineage: Lineage): ReplicaState {
+  const state = createReplica({
+    ...STATIC_VOTERS,
+    address: N1,
+    clientAddress: "",
+    list: LIST,
+    seed: 1,
+    pingMs: 100,
+    grantMs: 600,
+    suspectMs: 600,
+    windowSlots: 4,
+    windowBytes: 1000,
+    keepSlots: 10,
+    keepBytes: 1000,
+  });
+  const durable = virginDurable(DISK1);
+  durable.boot = 1;
+  const configuration = genesisConfiguration(LIST.map((listed, i) => ({ address: listed, diskId: DISKS[i] ?? DISK1 })));
+  applyRecord(durable, { kind: "identity", clusterId: CLUSTER, lineage: LINEAGE, replica: replicaId(1), configuration });
+  step(state, { kind: "start", durable, now: 0 });
+  const hello = {
+    kind: "hello",
+    peerVersion: PEER_VERSION,
+    diskId: DISK2,
+    boot: 1,
+    address: N2,
+    clientAddress: "",
+    list: [],
+    decided: SLOT_ZERO,
+    highestRound: 0,
+  } as const;
+  step(state, { kind: "receive", address: N2, header: headerOf(lineage), message: hello, now: 1 });
+  return state;
+}
+
+const kinds = Object.entries(KINDS) as ReadonlyArray<[Message["kind"], boolean]>;
+
+test("a member of the same lineage is counted, and all that it says is handled", () => {
+  const state = acquainted(LINEAGE);
+  const peer = state.peers.get(N2);
+  assert.ok(peer !== undefined && isCounted(state, peer) && isKin(state, peer));
+  for (const [kind] of kinds) {
+    assert.ok(isAdmitted(state, headerOf(LINEAGE), peer, kind), kind);
+  }
+});
+
+for (const [name, lineage] of OTHER_LINEAGES) {
+  test(`a member that belongs to another lineage is not counted: ${name}`, () => {
+    const state = acquainted(lineage);
+    const peer = state.peers.get(N2);
+    assert.ok(peer?.foreign === true && !isCounted(state, peer) && !isKin(state, peer));
+    assert.equal(isKnownPeer(state, headerOf(lineage), N2), false);
+  });
+
+  test(`what a counted member says under another lineage is not handled: ${name}`, () => {
+    const state = acquainted(LINEAGE);
+    const peer = state.peers.get(N2);
+    assert.ok(peer !== undefined);
+    for (const [kind, isOutside] of kinds) {
+      assert.equal(isAdmitted(state, headerOf(lineage), peer, kind), isOutside, kind);
+    }
+  });
+}
+
+test("what a counted member says under another cluster is not handled", () => {
+  const state = acquainted(LINEAGE);
+  const peer = state.peers.get(N2);
+  assert.ok(peer !== undefined);
+  for (const [kind, isOutside] of kinds) {
+    assert.equal(isAdmitted(state, headerOf(LINEAGE, clusterId(2n)), peer, kind), isOutside, kind);
+  }
+});
