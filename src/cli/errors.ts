@@ -91,6 +91,7 @@ function storeExitCode(error: StoreError): number {
     case "invalid-argument":
       return EXIT.invalidInput;
     case "refused":
+    case "session-expired":
     case "unavailable":
     case "resource-exhausted":
     case "unimplemented":
@@ -119,6 +120,8 @@ function storeHint(error: StoreError): string {
       return /quota/i.test(error.message)
         ? "deleting keys, or a higher quota_bytes on every server"
         : "a smaller request, or higher limits on every server: synod config show lists them";
+    case "session-expired":
+      return "synod get KEY, to see whether the write was applied, before the same command again";
     case "cancelled":
       return "the same command again";
     case "unimplemented":

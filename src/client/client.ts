@@ -1,14 +1,16 @@
 /**
- * The client of a Synod store: get, put, delete and status over gRPC, with failover between servers.
- * It must never send a write a second time unless the first provably had no effect.
+ * The client of a Synod store: get, put, delete, compareAndSet and status over gRPC, with failover between servers.
+ * A write is sent a second time only under the number of the first (session.ts), or where the first provably had no effect.
  */
 import { create } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
 import { Admin, ChangeMembersRequestSchema, HandoverRequestSchema, StatusRequestSchema, type StatusResponse } from "../gen/admin_pb.js";
 import { KeyValueStore } from "../gen/keyvaluestore_pb.js";
 import { parseAddress } from "./address.js";
-import { Connection } from "./connection.js";
+import type { AttemptOptions } from "./connection.js";
 import { StoreError } from "./error.js";
+import { type Attempt, type Bounds, Servers } from "./servers.js";
+import { SessionWriter, type WriteAttempt } from "./session.js";
 
 export type SynodClientOptions = {
   /**
@@ -19,6 +21,12 @@ export type SynodClientOptions = {
   readonly timeoutMs?: number;
   /** How long a server may take to accept a connection before the next is tried. Milliseconds, default 2,000. */
   readonly dialTimeoutMs?: number;
+  /**
+   * Writes carry a number in a session of the store, which the first write registers: they are applied once however often they are asked,
+   * and asked on through other servers until they are answered or the time is over. Default true. false: no session, and a write whose
+   * outcome is not known is not repeated.
+   */
+  readonly exactlyOnce?: boolean;
 };
 
 /** Bounds of one request. */
@@ -40,20 +48,20 @@ export const DEFAULT_TIMEOUT_MS = 5000;
 /** Default of `SynodClientOptions.dialTimeoutMs`. */
 export const DEFAULT_DIAL_TIMEOUT_MS = 2000;
 
-/** One try of a request at one server. */
-type Attempt<T> = (connection: Connection, timeoutMs: number) => Promise<T>;
-type Failure = { readonly endpoint: string; readonly error: StoreError };
+/** How long `end` waits for the store, at most. */
+export const END_MS = 1000;
 
-/** A client of one cluster. Connects when first used; `close` it when done, or the connection keeps the process alive. */
+/** What compareAndSet found: `current` is the value of the key where nothing was stored, undefined where it was absent. */
+export type Swap = { readonly swapped: boolean; readonly current: string | undefined };
+
+/** A client of one cluster. Connects when first used; `end` or `close` it when done, or the connection keeps the process alive. */
 export class SynodClient {
   /** The servers as they are dialled, in the order given. */
   readonly endpoints: readonly string[];
-  private readonly connections: readonly Connection[];
-  private readonly others = new Map<string, Connection>();
+  private readonly servers: Servers;
   private readonly timeoutMs: number;
   private readonly dialTimeoutMs: number;
-  /** Index of the server that answered last: the next request begins there. */
-  private preferred = 0;
+  private readonly writer: SessionWriter | undefined;
 
   /** Throws `StoreError` invalid-argument where an endpoint is not an address. */
   constructor(options: SynodClientOptions) {
@@ -62,20 +70,22 @@ export class SynodClient {
       throw invalid("a client needs at least one endpoint, such as localhost:8000");
     }
     this.endpoints = [...endpoints];
-    this.connections = this.endpoints.map((endpoint) => new Connection(endpoint));
+    this.servers = new Servers(this.endpoints);
     this.timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     this.dialTimeoutMs = options.dialTimeoutMs ?? DEFAULT_DIAL_TIMEOUT_MS;
+    const attemptBounds = (timeoutMs: number, signal: AbortSignal | undefined): AttemptOptions => this.attempt(timeoutMs, { signal });
+    this.writer = options.exactlyOnce === false ? undefined : new SessionWriter(this.servers, attemptBounds);
   }
 
   /** The server that the next request asks first. */
   get endpoint(): string {
-    return this.endpoints[this.preferred] ?? "";
+    return this.servers.endpoint;
   }
 
   /** The newest value of `key`, linearizable; undefined where the key is absent. Rejects with `StoreError`. */
   async get(key: string, options: RequestOptions = {}): Promise<string | undefined> {
     checkText("key", key);
-    return this.read(async (connection, timeoutMs) => {
+    return this.servers.read(async (connection, timeoutMs) => {
       try {
         return (await connection.unary(KeyValueStore.method.getValue, { key }, this.attempt(timeoutMs, options))).value;
       } catch (error) {
@@ -84,7 +94,7 @@ export class SynodClient {
         }
         throw error;
       }
-    }, options);
+    }, this.bounds(options));
   }
 
   /** Stores `value`; resolves once a quorum has it on disk. Rejects with `StoreError`, whose `outcome` says whether it may have been stored. */
@@ -92,7 +102,8 @@ export class SynodClient {
     checkText("key", key);
     checkText("value", value);
     await this.write(
-      (connection, timeoutMs) => connection.unary(KeyValueStore.method.putPair, { key, value }, this.attempt(timeoutMs, options)),
+      (connection, timeoutMs, fields) =>
+        connection.unary(KeyValueStore.method.putPair, { key, value, ...fields }, this.attempt(timeoutMs, options)),
       options,
     );
   }
@@ -101,9 +112,23 @@ export class SynodClient {
   async delete(key: string, options: RequestOptions = {}): Promise<void> {
     checkText("key", key);
     await this.write(
-      (connection, timeoutMs) => connection.unary(KeyValueStore.method.deletePair, { key }, this.attempt(timeoutMs, options)),
+      (connection, timeoutMs, fields) =>
+        connection.unary(KeyValueStore.method.deletePair, { key, ...fields }, this.attempt(timeoutMs, options)),
       options,
     );
+  }
+
+  /** Stores `value` if the key has the value `expected`, or is absent where that is undefined. Rejects with `StoreError` as `put` does. */
+  async compareAndSet(key: string, expected: string | undefined, value: string, options: RequestOptions = {}): Promise<Swap> {
+    checkText("key", key);
+    checkText("expected value", expected ?? "");
+    checkText("value", value);
+    const compare = expected === undefined ? {} : { expected };
+    const { swapped, current } = await this.write((connection, timeoutMs, fields) => {
+      const request = { key, value, ...compare, ...fields };
+      return connection.unary(KeyValueStore.method.compareAndSet, request, this.attempt(timeoutMs, options));
+    }, options);
+    return { swapped, current };
   }
 
   /** One server's view of itself and the cluster: of `endpoint`, which need not be among the client's, or of the first that answers. */
@@ -111,9 +136,9 @@ export class SynodClient {
     const ask: Attempt<StatusResponse> = (connection, timeoutMs) =>
       connection.unary(Admin.method.status, create(StatusRequestSchema), this.attempt(timeoutMs, options));
     if (options.endpoint !== undefined) {
-      return ask(this.connectionTo(dialled(options.endpoint)), options.timeoutMs ?? this.timeoutMs);
+      return ask(this.servers.connectionTo(dialled(options.endpoint)), options.timeoutMs ?? this.timeoutMs);
     }
-    return this.read(ask, options);
+    return this.servers.read(ask, this.bounds(options));
   }
 
   /**
@@ -125,9 +150,9 @@ export class SynodClient {
       throw invalid(`the ReplicaId ${replica} is none; allowed is a whole number above 0`);
     }
     const request = create(ChangeMembersRequestSchema, { change: { case: kind, value: BigInt(replica) } });
-    const { slot } = await this.write(
+    const { slot } = await this.servers.writeOnce(
       (connection, timeoutMs) => connection.unary(Admin.method.changeMembers, request, this.attempt(timeoutMs, options)),
-      options,
+      this.bounds(options),
     );
     return Number(slot);
   }
@@ -135,108 +160,50 @@ export class SynodClient {
   /** Lets the voter at the Paxos address `heir` coordinate, or without one the most advanced other voter; resolves with the new coordinator. */
   async handover(heir: string | undefined, options: RequestOptions = {}): Promise<string> {
     const request = create(HandoverRequestSchema, { heir: heir ?? "" });
-    const { coordinator } = await this.write(
+    const { coordinator } = await this.servers.writeOnce(
       (connection, timeoutMs) => connection.unary(Admin.method.handover, request, this.attempt(timeoutMs, options)),
-      options,
+      this.bounds(options),
     );
     return coordinator;
   }
 
-  /** Closes all connections; running requests fail. The client may be used again and then connects anew. */
+  /**
+   * Ends the session, so that the store need not remember it for an hour, and closes. For clients that come and go. Never rejects: a store
+   * that does not answer forgets the session by itself.
+   */
+  async end(): Promise<void> {
+    await this.writer?.end({ endsAt: performance.now() + END_MS }).catch(() => undefined);
+    this.close();
+  }
+
+  /** Closes all connections; running requests fail. The client may be used again and then connects anew, in the same session. */
   close(): void {
-    for (const connection of [...this.connections, ...this.others.values()]) {
-      connection.close();
-    }
-    this.others.clear();
+    this.servers.close();
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
 
-  /**
-   * Asks one server after another until one answers. A server that holds its connection open and says nothing gets half of the time left,
-   * so that the next one still has some.
-   */
-  private read<T>(attempt: Attempt<T>, options: RequestOptions): Promise<T> {
-    return this.failover(
-      attempt,
-      options,
-      (error) => error.code === "connection" || error.code === "unavailable" || error.code === "timeout",
-      true,
-    );
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end();
   }
 
-  /** As `read`, but goes on to the next server only where the error proves that this one did nothing. */
-  private write<T>(attempt: Attempt<T>, options: RequestOptions): Promise<T> {
-    const mayRetry = (error: StoreError): boolean =>
-      error.outcome === "not-applied" && (error.code === "connection" || error.code === "unavailable");
-    return this.failover(attempt, options, mayRetry, false);
+  private write<T>(attempt: WriteAttempt<T>, options: RequestOptions): Promise<T> {
+    const bounds = this.bounds(options);
+    return this.writer === undefined
+      ? this.servers.writeOnce((connection, timeoutMs) => attempt(connection, timeoutMs, {}), bounds)
+      : this.writer.write(attempt, bounds);
   }
 
-  private async failover<T>(
-    attempt: Attempt<T>,
-    options: RequestOptions,
-    mayRetry: (error: StoreError) => boolean,
-    isRead: boolean,
-  ): Promise<T> {
-    const endsAt = performance.now() + (options.timeoutMs ?? this.timeoutMs);
-    const first = this.preferred;
-    const failures: Failure[] = [];
-    for (let i = 0; i < this.connections.length; i++) {
-      const index = (first + i) % this.connections.length;
-      const connection = this.connections[index];
-      const left = endsAt - performance.now();
-      if (connection === undefined || (i > 0 && left <= 0)) {
-        break;
-      }
-      const isLast = i === this.connections.length - 1;
-      try {
-        const answer = await attempt(connection, Math.max(1, isRead && !isLast ? left / 2 : left));
-        this.preferred = index;
-        return answer;
-      } catch (error) {
-        if (!(error instanceof StoreError)) {
-          throw error;
-        }
-        failures.push({ endpoint: connection.endpoint, error });
-        if (options.signal?.aborted === true || !mayRetry(error)) {
-          break;
-        }
-      }
-    }
-    throw combined(failures, isRead);
+  private bounds(options: RequestOptions): Bounds {
+    return { endsAt: performance.now() + (options.timeoutMs ?? this.timeoutMs), signal: options.signal };
   }
 
-  private attempt(timeoutMs: number, options: RequestOptions) {
+  private attempt(timeoutMs: number, { signal }: { readonly signal?: AbortSignal | undefined }): AttemptOptions {
     const bounds = { timeoutMs: Math.ceil(timeoutMs), dialTimeoutMs: this.dialTimeoutMs };
-    return options.signal === undefined ? bounds : { ...bounds, signal: options.signal };
+    return signal === undefined ? bounds : { ...bounds, signal };
   }
-
-  private connectionTo(endpoint: string): Connection {
-    const known = this.connections.find((connection) => connection.endpoint === endpoint) ?? this.others.get(endpoint);
-    if (known !== undefined) {
-      return known;
-    }
-    const connection = new Connection(endpoint);
-    this.others.set(endpoint, connection);
-    return connection;
-  }
-}
-
-/** One error for all attempts: the one that says most, with the causes of the others. */
-function combined(failures: readonly Failure[], isRead: boolean): StoreError {
-  const errors = failures.map((failure) => failure.error);
-  const last = errors.at(-1);
-  if (last === undefined) {
-    return new StoreError("no server was asked", { code: "timeout", outcome: "not-applied", endpoint: "" });
-  }
-  // A server that answered knows more about the cluster than a connection that failed; among equals the last one stands.
-  const telling = errors.findLast((error) => error.code !== "connection" && error.code !== "timeout") ?? last;
-  const others = errors.filter((error) => error !== telling).map((error) => error.message);
-  const outcome = !isRead && errors.some((error) => error.outcome === "unknown") ? "unknown" : "not-applied";
-  const message = others.length === 0 ? telling.message : `${telling.message}; ${others.join("; ")}`;
-  return new StoreError(message, { code: telling.code, outcome, endpoint: telling.endpoint }, telling.cause ?? telling);
 }
 
 function isNotFound(error: unknown): boolean {

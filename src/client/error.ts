@@ -7,6 +7,7 @@
  * Why: `connection` no server could be reached, or the connection broke; `unavailable` the server answers but cannot serve now
  * (no coordinator, no quorum, stopping); `timeout` the time given was not enough; `invalid-argument` the request is wrong;
  * `refused` the cluster could not bear it as it is now, and the message says what to do first;
+ * `session-expired` the session of this client's writes was lost, and with it the answer of a write that was asked before;
  * `resource-exhausted` a limit or the quota; `cancelled` by the caller; `unimplemented` the server is of another kind; `internal` any other.
  */
 export type StoreErrorCode =
@@ -15,6 +16,7 @@ export type StoreErrorCode =
   | "timeout"
   | "invalid-argument"
   | "refused"
+  | "session-expired"
   | "resource-exhausted"
   | "cancelled"
   | "unimplemented"

@@ -21,8 +21,11 @@ const REFUSALS: ReadonlySet<status> = new Set([
 
 /** What grpc-js says of a call that never left: no connection, no address, or a stream the server refused before looking at it. */
 const UNSENT = /^(No connection established|Name resolution failed|Stream refused by server|Failed to connect)/;
+/** How a server says that a session is gone. */
+const SESSION_EXPIRED = /^SESSION_EXPIRED\b/;
 /** How our servers' sentences end where nothing was done: the promise in words, or a server that takes no requests yet or any more. */
 const NOTHING_DONE = /(Nothing was written|This server is (starting|stopping))\.$/;
+const MAYBE_DONE = /may (have been|still be) applied\.$/;
 const BROKEN = /^(Connection dropped|read ECONN|write E|socket hang up|The session has been destroyed)/;
 
 /** The error that a caller gets for a gRPC `failure` of a call to `endpoint`. */
@@ -38,7 +41,7 @@ function codeOf(failure: ServiceError): StoreErrorCode {
     case status.DEADLINE_EXCEEDED:
       return "timeout";
     case status.FAILED_PRECONDITION:
-      return "refused";
+      return SESSION_EXPIRED.test(failure.details) ? "session-expired" : "refused";
     case status.INVALID_ARGUMENT:
     case status.OUT_OF_RANGE:
       return "invalid-argument";
@@ -57,6 +60,9 @@ function outcomeOf(failure: ServiceError): Outcome {
   const [said] = failure.metadata?.get(OUTCOME_TRAILER) ?? [];
   if (said === "not-applied" || said === "unknown") {
     return said;
+  }
+  if (MAYBE_DONE.test(failure.details)) {
+    return "unknown";
   }
   if (REFUSALS.has(failure.code) || (failure.code === status.UNAVAILABLE && UNSENT.test(failure.details))) {
     return "not-applied";

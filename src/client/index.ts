@@ -5,8 +5,10 @@ export { type Address, type AddressOptions, type AddressProblem, isLoopback, isW
 export {
   DEFAULT_DIAL_TIMEOUT_MS,
   DEFAULT_TIMEOUT_MS,
+  END_MS,
   type MemberChange,
   type RequestOptions,
+  type Swap,
   SynodClient,
   type SynodClientOptions,
 } from "./client.js";

@@ -13,7 +13,7 @@ export async function runClient(address: string | undefined, tour: string | unde
   const isTourOnly = tour === undefined && (address === "true" || address === "false");
   const wantsTour = readTour(isTourOnly ? address : tour);
   const options = clientOptions(flags, process.env, isTourOnly ? undefined : address);
-  using client = makeClient(options);
+  await using client = makeClient(options);
   const interpreter = new Interpreter(client);
   const interrupted = new AbortController();
   let exitCode: number = EXIT.ok;

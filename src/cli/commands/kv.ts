@@ -18,7 +18,7 @@ export async function runGet(key: string, flags: Flags): Promise<number> {
 
 /** Stores `value`, or what stdin holds. */
 export async function runPut(key: string, value: string | undefined, flags: Flags): Promise<number> {
-  using client = makeClient(clientOptions(flags, process.env));
+  await using client = makeClient(clientOptions(flags, process.env));
   await client.put(key, value ?? (await readStdin()));
   process.stdout.write(renderDone(formatOf(flags), client.endpoint));
   return EXIT.ok;
@@ -26,7 +26,7 @@ export async function runPut(key: string, value: string | undefined, flags: Flag
 
 /** Removes the key. The store does not say whether it was there, so neither does this. */
 export async function runDelete(key: string, flags: Flags): Promise<number> {
-  using client = makeClient(clientOptions(flags, process.env));
+  await using client = makeClient(clientOptions(flags, process.env));
   await client.delete(key);
   process.stdout.write(renderDone(formatOf(flags), client.endpoint));
   return EXIT.ok;

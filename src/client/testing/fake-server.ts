@@ -15,14 +15,20 @@ import {
   StatusResponseSchema,
 } from "../../gen/admin_pb.js";
 import {
+  type CloseSessionRequest,
   type DeleteRequest,
   EmptyMessageSchema,
   type GetRequest,
   GetResponseSchema,
   KeyValueStore,
   type PutRequest,
+  type RegisterSessionResponse,
+  RegisterSessionResponseSchema,
 } from "../../gen/keyvaluestore_pb.js";
 import { OUTCOME_TRAILER } from "../grpc-error.js";
+
+/** How many writes of a session fakes let be outstanding: few, so that a test reaches it. */
+export const FAKE_OUTSTANDING_MAX = 8;
 
 /** A status that a fake answers with; `outcome` goes into the trailer. */
 export class FakeFailure extends Error {
@@ -41,10 +47,47 @@ export type FakeBehaviour = {
   readonly beforeGet?: (key: string) => Promise<void> | void;
   readonly beforePut?: (key: string, value: string) => Promise<void> | void;
   readonly beforeDelete?: (key: string) => Promise<void> | void;
+  /** Sessions that this and other fakes share. Left out: the fake knows none, as servers of long ago. */
+  readonly sessions?: FakeSessions;
+  /** After a put was applied, before its answer. */
+  readonly afterPut?: (key: string, value: string) => Promise<void> | void;
+  readonly beforeRegister?: () => Promise<void> | void;
   readonly status?: () => MessageInitShape<typeof StatusResponseSchema>;
   readonly changeMembers?: (request: ChangeMembersRequest) => MessageInitShape<typeof ChangeMembersResponseSchema>;
   readonly handover?: (request: HandoverRequest) => MessageInitShape<typeof HandoverResponseSchema>;
 };
+
+/** What fakes of one store have in common: its values, its sessions, and each write of a session, applied once. */
+export class FakeSessions {
+  readonly store = new Map<string, string>();
+  readonly open = new Set<string>();
+  /** The writes as they were applied: `session.seq put a=1`. */
+  readonly applied: string[] = [];
+  private readonly numbers = new Set<string>();
+
+  register(): Uint8Array {
+    const session = Uint8Array.of(this.open.size + 1, this.applied.length);
+    this.open.add(session.join());
+    return session;
+  }
+
+  /** Whether the write is to be executed; throws where its session is gone. */
+  admit({ session, seq }: { readonly session: Uint8Array; readonly seq: bigint }, what: string): boolean {
+    if (session.length === 0) {
+      return true;
+    }
+    if (!this.open.has(session.join())) {
+      throw new FakeFailure(status.FAILED_PRECONDITION, "SESSION_EXPIRED: gone. Nothing was written.", "not-applied");
+    }
+    const number = `${session.join()}/${seq}`;
+    if (this.numbers.has(number)) {
+      return false;
+    }
+    this.numbers.add(number);
+    this.applied.push(`${seq} ${what}`);
+    return true;
+  }
+}
 
 export type FakeServer = {
   /** `127.0.0.1:port`. */
@@ -59,10 +102,11 @@ export type FakeServer = {
 
 /** Starts a fake on a free port, or on `port`. Call `kill` when done. */
 export async function startFakeServer(behaviour: FakeBehaviour = {}, port = 0): Promise<FakeServer> {
-  const store = new Map<string, string>();
+  const { sessions } = behaviour;
+  const store = sessions?.store ?? new Map<string, string>();
   const calls: string[] = [];
   const server = new Server();
-  server.addService(definition(KeyValueStore.method), {
+  const methods = {
     getValue: handler(async (request: GetRequest) => {
       calls.push(`get ${request.key}`);
       await behaviour.beforeGet?.(request.key);
@@ -75,7 +119,10 @@ export async function startFakeServer(behaviour: FakeBehaviour = {}, port = 0): 
     putPair: handler(async (request: PutRequest) => {
       calls.push(`put ${request.key}=${request.value}`);
       await behaviour.beforePut?.(request.key, request.value);
-      store.set(request.key, request.value);
+      if (sessions?.admit(request, `put ${request.key}=${request.value}`) !== false) {
+        store.set(request.key, request.value);
+      }
+      await behaviour.afterPut?.(request.key, request.value);
       return create(EmptyMessageSchema);
     }),
     deletePair: handler(async (request: DeleteRequest) => {
@@ -84,7 +131,24 @@ export async function startFakeServer(behaviour: FakeBehaviour = {}, port = 0): 
       store.delete(request.key);
       return create(EmptyMessageSchema);
     }),
-  });
+  };
+  if (sessions !== undefined) {
+    server.addService(definition(KeyValueStore.method), {
+      ...methods,
+      registerSession: handler(async (): Promise<RegisterSessionResponse> => {
+        calls.push("register");
+        await behaviour.beforeRegister?.();
+        return create(RegisterSessionResponseSchema, { session: sessions.register(), outstandingMax: FAKE_OUTSTANDING_MAX });
+      }),
+      closeSession: handler(async ({ session }: CloseSessionRequest) => {
+        calls.push("close");
+        sessions.open.delete(session.join());
+        return create(EmptyMessageSchema);
+      }),
+    });
+  } else {
+    server.addService(definition(KeyValueStore.method), methods);
+  }
   server.addService(definition(Admin.method), {
     status: handler(async (): Promise<StatusResponse> => create(StatusResponseSchema, behaviour.status?.() ?? {})),
     changeMembers: handler(async (request: ChangeMembersRequest) =>
