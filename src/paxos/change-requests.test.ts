@@ -8,8 +8,8 @@ import { address, clusterId, diskId, replicaId, SLOT_ZERO, VIRGIN } from "./ids.
 import { PEERS_MAX } from "./membership.js";
 import { PEER_VERSION } from "./message.js";
 import { applyRecord, virginDurable } from "./record.js";
-import { createReplica, type ReplicaState, step } from "./replica.js";
-import { STATIC_VOTERS } from "./testing/static-voters.js";
+import { type ReplicaState, step } from "./replica.js";
+import { loneReplica } from "./testing/lone-replica.js";
 
 const LIST = ["n1:1", "n2:1", "n3:1"].map(address);
 const DISKS = ["a", "b", "c"].map((digit) => diskId(digit.repeat(32)));
@@ -17,20 +17,7 @@ const LINEAGE = { number: 1, random: 1n };
 
 /** n1 of three, restarted; nobody else is there, so nothing is decided. */
 function lonely(): ReplicaState {
-  const state = createReplica({
-    ...STATIC_VOTERS,
-    address: address("n1:1"),
-    clientAddress: "",
-    list: LIST,
-    seed: 1,
-    pingMs: 100,
-    grantMs: 600,
-    suspectMs: 600,
-    windowSlots: 4,
-    windowBytes: 1000,
-    keepSlots: 10,
-    keepBytes: 1000,
-  });
+  const state = loneReplica(address("n1:1"), LIST);
   const [own] = DISKS;
   assert.ok(own !== undefined);
   const durable = virginDurable(own);

@@ -12,8 +12,8 @@ import type { Effect, Event } from "./effect.js";
 import { type Address, address, clusterId, diskId, replicaId, slot } from "./ids.js";
 import { type Header, type Message, PEER_VERSION } from "./message.js";
 import { applyRecord, virginDurable } from "./record.js";
-import { createReplica, step } from "./replica.js";
-import { STATIC_VOTERS } from "./testing/static-voters.js";
+import { step } from "./replica.js";
+import { loneReplica } from "./testing/lone-replica.js";
 
 const LIST: readonly Address[] = ["n1:1", "n2:1", "n3:1"].map(address);
 const DISKS = ["a", "b", "c"].map((digit) => diskId(digit.repeat(32)));
@@ -25,20 +25,7 @@ const DECIDED = commandsBatch(Uint8Array.of(2));
 
 /** n3, which accepted `HELD` in ballot 1.1, is told by the coordinator of 1.1 that slot 1 is decided with this chain. */
 function inform(chain: string): readonly Effect[] {
-  const state = createReplica({
-    ...STATIC_VOTERS,
-    address: address("n3:1"),
-    clientAddress: "",
-    list: LIST,
-    seed: 1,
-    pingMs: 100,
-    grantMs: 600,
-    suspectMs: 600,
-    windowSlots: 4,
-    windowBytes: 1000,
-    keepSlots: 10,
-    keepBytes: 1000,
-  });
+  const state = loneReplica(address("n3:1"), LIST);
   const durable = virginDurable(DISKS[2] ?? diskId("0".repeat(32)));
   applyRecord(durable, { kind: "boot", diskId: durable.diskId, boot: 1 });
   applyRecord(durable, {

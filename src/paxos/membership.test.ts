@@ -9,8 +9,8 @@ import { address, clusterId, diskId, type Lineage, NO_LINEAGE, replicaId, SLOT_Z
 import { isAdmitted, isCounted, isKin, isKnownPeer } from "./membership.js";
 import { type Header, type Message, PEER_VERSION } from "./message.js";
 import { applyRecord, virginDurable } from "./record.js";
-import { createReplica, type ReplicaState, step } from "./replica.js";
-import { STATIC_VOTERS } from "./testing/static-voters.js";
+import { type ReplicaState, step } from "./replica.js";
+import { loneReplica } from "./testing/lone-replica.js";
 
 const LIST = ["n1:1", "n2:1"].map(address);
 const [N1 = address("?"), N2 = address("?")] = LIST;
@@ -61,20 +61,7 @@ function headerOf(lineage: Lineage, cluster = CLUSTER): Header {
 
 /** n1 of two, which has heard n2's Hello under this lineage. */
 function acquainted(lineage: Lineage): ReplicaState {
-  const state = createReplica({
-    ...STATIC_VOTERS,
-    address: N1,
-    clientAddress: "",
-    list: LIST,
-    seed: 1,
-    pingMs: 100,
-    grantMs: 600,
-    suspectMs: 600,
-    windowSlots: 4,
-    windowBytes: 1000,
-    keepSlots: 10,
-    keepBytes: 1000,
-  });
+  const state = loneReplica(N1, LIST);
   const durable = virginDurable(DISK1);
   durable.boot = 1;
   const configuration = genesisConfiguration(LIST.map((listed, i) => ({ address: listed, diskId: DISKS[i] ?? DISK1 })));
