@@ -13,7 +13,7 @@ import { type Micros, type ReplicaId, SLOT_ZERO } from "./ids.js";
 import { currentConfiguration } from "./log.js";
 import { isCounted, isHeard, isLive, isMute, otherVoters, peerOf } from "./membership.js";
 import { notice, type Outbox } from "./outbox.js";
-import { isSettled } from "./settling.js";
+import { concludeSettling, isSettled } from "./settling.js";
 import { micros, type Peer, type ReplicaState, type Watched } from "./state.js";
 
 /** The wait before a vote is given back doubles with each time it was lost, up to this, ms. */
@@ -38,6 +38,7 @@ export function tickAutopilot(state: ReplicaState, out: Outbox): void {
   if (state.coordinator === null) {
     return;
   }
+  concludeSettling(state); // our own sync, and voters that became lame meanwhile, count without a change that waits
   watchVoters(state);
   watchObservers(state);
   pumpChanges(state, out);
