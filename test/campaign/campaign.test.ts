@@ -15,7 +15,8 @@ import { withCluster } from "../support/cluster.js";
 import { whyNoNamespaces } from "../support/cut-network.js";
 import { ending, startProgram } from "../support/processes.js";
 import { until } from "../support/wait.js";
-import { type Abilities, type FaultKind, Plan } from "./plan.js";
+import { Nemesis } from "./nemesis.js";
+import { type Abilities, type Fault, type FaultKind, Plan, type Round } from "./plan.js";
 import { Windows } from "./windows.js";
 
 const MAIN = fileURLToPath(new URL("main.js", import.meta.url));
@@ -95,13 +96,39 @@ test("the plan is the seed's, deals every kind that the machine can do, and neve
   const kindsOf = (given: Abilities): ReadonlySet<FaultKind> =>
     new Set(rounds(given).flatMap(({ faults }) => faults.map(({ fault }) => fault.kind)));
   assert.deepEqual(rounds(abilities), rounds(abilities));
-  assert.equal(kindsOf(abilities).size, 13);
+  assert.equal(kindsOf(abilities).size, 16);
   const poor = kindsOf({ servers: 2, hasNetwork: false, canLose: false, smallDisks: [] });
   assert.deepEqual([...poor].sort(), ["kill", "kill-all", "pause", "pause-majority", "rolling-restart"]);
   for (const { faults, needsWhole } of rounds({ ...abilities, servers: 3 })) {
-    const wipes = faults.filter(({ fault }) => fault.kind === "wipe");
-    assert.ok(wipes.length <= 1 && needsWhole === wipes.length > 0);
+    const losses = faults.filter(({ fault }) => fault.kind === "wipe" || fault.kind === "remove");
+    assert.ok(losses.length <= 1 && needsWhole === losses.length > 0);
   }
+});
+
+test("members that lost their disk or were removed are back under new ids when a round is over", { timeout: 120_000 }, async (t) => {
+  await withCluster({ size: 3, settings: { remove_after_ms: 3000, stable_ms: 500 } }, async (cluster) => {
+    const nemesis = new Nemesis({ cluster, network: null, disks: new Map(), tell: (text) => t.diagnostic(text) });
+    const round = (fault: Fault): Round => ({ needsWhole: true, faults: [{ afterMs: 0, fault }], calmMs: 0 });
+    await nemesis.rage(round({ kind: "remove", target: "coordinator", ms: 100, promotes: true }));
+    await nemesis.rage(round({ kind: "remove", target: 1, ms: 100, promotes: false }));
+    await nemesis.rage(round({ kind: "wipe", target: 2, ms: 100 }));
+    await nemesis.rage(round({ kind: "handover", heir: null }));
+    await nemesis.rage(round({ kind: "move-tie-break", to: 0 }));
+    assert.deepEqual(
+      [...nemesis.done],
+      [
+        ["remove", 2],
+        ["wipe", 1],
+        ["handover", 1],
+        ["move-tie-break", 1],
+      ],
+    );
+    const ids = await Promise.all(cluster.servers.map(async ({ index }) => Number((await cluster.statusOf(index)).replicaId)));
+    assert.equal(Math.max(...ids), 6, `three of ${ids} are new`);
+    const client = cluster.client();
+    await client.put("after", "all that");
+    assert.equal(await client.get("after"), "all that");
+  });
 });
 
 test("a bad window is told and kept, and so is a key that changed afterwards", { timeout: 60_000 }, async (t) => {

@@ -8,6 +8,7 @@ import type { CutNetwork } from "../support/cut-network.js";
 import type { ServerProcess } from "../support/server-process.js";
 import { pause, until } from "../support/wait.js";
 import { type SmallDisk, wipe } from "./disks.js";
+import { Operators } from "./operators.js";
 import type { Fault, Round, Target } from "./plan.js";
 import { isWhole } from "./watch.js";
 
@@ -35,20 +36,22 @@ export class Nemesis {
   readonly failRates = new Map<number, number>();
   private readonly options: NemesisOptions;
   private readonly cluster: Cluster;
+  private readonly operators: Operators;
   private readonly taken = new Set<number>();
 
   constructor(options: NemesisOptions) {
     this.options = options;
     this.cluster = options.cluster;
+    this.operators = new Operators(options.cluster, options.tell);
   }
 
   /** The faults of a round, then everything healed. */
   async rage({ needsWhole, faults }: Round): Promise<void> {
-    const mayWipe = needsWhole && (await this.becomesWhole());
+    const mayLose = needsWhole && (await this.becomesWhole());
     const ended = await Promise.allSettled(
       faults.map(async ({ afterMs, fault }) => {
         await pause(afterMs);
-        const happened = (fault.kind !== "wipe" || mayWipe) && (await this.commit(fault));
+        const happened = ((fault.kind !== "wipe" && fault.kind !== "remove") || mayLose) && (await this.commit(fault));
         const tally = happened ? this.done : this.leftOut;
         tally.set(fault.kind, (tally.get(fault.kind) ?? 0) + 1);
         if (!happened) {
@@ -135,6 +138,12 @@ export class Nemesis {
         });
       case "full-disk":
         return this.fillDisk(fault);
+      case "remove":
+        return this.remove(fault);
+      case "handover":
+      case "move-tie-break":
+        this.tell(fault, []);
+        return fault.kind === "handover" ? this.operators.handover(fault.heir) : this.operators.moveTieBreak(fault.to);
       default:
         return this.disturb(fault);
     }
@@ -169,6 +178,29 @@ export class Nemesis {
     }
     await pause(fault.ms);
     this.start(server, fault.kind === "kill" ? fault.failRate : 0);
+  }
+
+  /** Done once it is started again and, where that is wanted, votes. */
+  private async remove(fault: Extract<Fault, { readonly kind: "remove" }>): Promise<boolean> {
+    const server = this.cluster.server(await this.find(fault.target));
+    let isRemoved = false;
+    await this.holding([server], async () => {
+      this.tell(fault, [server]);
+      isRemoved = await this.operators.remove(server);
+      if (!isRemoved) {
+        return;
+      }
+      assert.ok(wipe(server.dataDir), `server ${server.index} had a disk to wipe`);
+      await pause(fault.ms);
+      this.failRates.set(server.index, 0);
+      // Who was removed on purpose comes back only when told to join, not because others list its address.
+      const members = this.cluster.others(server.index).map(({ paxosAddress }) => paxosAddress);
+      server.start({ electable: `${!fault.promotes}` }, members);
+      if (fault.promotes) {
+        await this.operators.promote(server);
+      }
+    });
+    return isRemoved;
   }
 
   private async halt(servers: readonly ServerProcess[], fault: Extract<Fault, { readonly ms: number }>): Promise<void> {

@@ -28,12 +28,17 @@ export type Fault =
   | { readonly kind: "lossy"; readonly target: Target; readonly percent: number; readonly ms: number }
   | { readonly kind: "full-disk"; readonly host: number; readonly ms: number }
   /** Killed, its data removed, started again after `ms`: it must join as a new server. */
-  | { readonly kind: "wipe"; readonly target: Target; readonly ms: number };
+  | { readonly kind: "wipe"; readonly target: Target; readonly ms: number }
+  /** Removed from the members, its data too, and started again after `ms` to join: to vote by itself, or when an operator says so. */
+  | { readonly kind: "remove"; readonly target: Target; readonly ms: number; readonly promotes: boolean }
+  /** `heir` is asked to coordinate; null: whoever is closest to the newest slot. */
+  | { readonly kind: "handover"; readonly heir: number | null }
+  | { readonly kind: "move-tie-break"; readonly to: number };
 
 export type FaultKind = Fault["kind"];
 
 export type Round = {
-  /** Whether no disk may be missing when it begins: it wipes some. */
+  /** Whether no disk may be missing when it begins: it takes some away. */
   readonly needsWhole: boolean;
   readonly faults: readonly { readonly afterMs: number; readonly fault: Fault }[];
   /** How long nothing happens afterwards. */
@@ -79,7 +84,14 @@ const CARDS: Readonly<Record<FaultKind, number>> = {
   lossy: 1,
   "full-disk": 1,
   wipe: 1,
+  remove: 2,
+  handover: 1,
+  "move-tie-break": 1,
 };
+/** What takes a disk away. */
+const OF_DISKS: readonly FaultKind[] = ["wipe", "remove"];
+/** What only a cluster that can do without a server bears. */
+const OF_SEVERAL: readonly FaultKind[] = [...OF_DISKS, "handover", "move-tie-break"];
 const OF_NETWORK: readonly FaultKind[] = ["isolate", "split", "one-way", "partial", "slow"];
 
 export class Plan {
@@ -95,13 +107,13 @@ export class Plan {
   nextRound(): Round {
     const count = this.below(FAULTS_A_ROUND_MAX) + 1;
     const drawn = Array.from({ length: count }, () => this.drawFault());
-    const wipes = drawn.filter(({ kind }) => kind === "wipe").slice(0, this.minority());
-    const others = drawn.filter(({ kind }) => kind !== "wipe");
+    const losses = drawn.filter(({ kind }) => OF_DISKS.includes(kind)).slice(0, this.minority());
+    const others = drawn.filter(({ kind }) => !OF_DISKS.includes(kind));
     return {
-      needsWhole: wipes.length > 0,
-      // Disks are wiped while all are whole and settled, not after something else may have changed the voters.
+      needsWhole: losses.length > 0,
+      // Disks go while all are whole and settled, not after something else may have changed the voters.
       faults: [
-        ...wipes.map((fault) => ({ afterMs: 0, fault })),
+        ...losses.map((fault) => ({ afterMs: 0, fault })),
         ...others.map((fault) => ({ afterMs: this.below(FAULT_AFTER_MS_MAX), fault })),
       ],
       calmMs: nextInt(this.prng, CALM_MS_MIN, CALM_MS_MAX),
@@ -120,6 +132,12 @@ export class Plan {
       case "isolate":
       case "wipe":
         return { kind, target: this.drawTarget(), ms };
+      case "remove":
+        return { kind, target: this.drawTarget(), ms, promotes: nextChance(this.prng, 0.5) };
+      case "handover":
+        return { kind, heir: nextChance(this.prng, 0.5) ? this.below(this.abilities.servers) : null };
+      case "move-tie-break":
+        return { kind, to: this.below(this.abilities.servers) };
       case "pause-majority":
         return { kind, first: this.below(this.abilities.servers), ms };
       case "rolling-restart":
@@ -150,7 +168,7 @@ export class Plan {
           (hasNetwork || !OF_NETWORK.includes(kind)) &&
           (canLose || kind !== "lossy") &&
           (smallDisks.length > 0 || kind !== "full-disk") &&
-          (servers >= 3 || kind !== "wipe"),
+          (servers >= 3 || !OF_SEVERAL.includes(kind)),
       );
       this.cards = shuffled(
         this.prng,

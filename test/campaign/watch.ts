@@ -1,6 +1,6 @@
 /**
  * Looks at every server several times a second and remembers who coordinated and who voted. What came and went between two looks is
- * missed, so its counts are the least that happened.
+ * missed, so its counts of elections are the least that happened; changes of the configuration have numbers.
  */
 import type { StatusResponse } from "../../src/client/index.js";
 import type { Cluster } from "../support/cluster.js";
@@ -15,18 +15,22 @@ export class Watch {
   crash: string | null = null;
   elections = 0;
   coordinatorChanges = 0;
-  configurationChanges = 0;
-  /** How often there were so many voters after a change. */
+  /** How often there were so many voters after a change, as far as it was seen. */
   readonly voterCounts = new Map<number, number>();
   private readonly work: Promise<unknown>;
   private stopping = false;
   /** The highest ballot seen that coordinated. */
   private round = 0;
   private coordinator = "";
-  private voters = "";
+  private epochFirst = 0;
+  private epochLast = 0;
 
   constructor(cluster: Cluster) {
     this.work = Promise.all(cluster.servers.map((server) => this.look(server)));
+  }
+
+  get configurationChanges(): number {
+    return this.epochLast - this.epochFirst;
   }
 
   async stop(): Promise<void> {
@@ -46,30 +50,34 @@ export class Watch {
     }
   }
 
-  private note({ ballot, paxosAddress, voters }: StatusResponse): void {
+  private note({ ballot, paxosAddress, voters, configuration }: StatusResponse): void {
+    const epoch = Number(configuration?.epoch ?? 0);
+    if (epoch > this.epochLast) {
+      if (this.epochLast === 0) {
+        this.epochFirst = epoch;
+      } else {
+        this.voterCounts.set(voters.length, (this.voterCounts.get(voters.length) ?? 0) + 1);
+      }
+      this.epochLast = epoch;
+    }
     const round = Number(ballot.split(".")[0]);
     if (round <= this.round) {
       return; // an old one that does not know yet
     }
     this.elections++;
     this.coordinatorChanges += this.coordinator === paxosAddress || this.coordinator === "" ? 0 : 1;
-    const now = voters.map(({ replicaId }) => replicaId).join(" ");
-    if (now !== this.voters && this.voters !== "") {
-      this.configurationChanges++;
-      this.voterCounts.set(voters.length, (this.voterCounts.get(voters.length) ?? 0) + 1);
-    }
     this.round = round;
     this.coordinator = paxosAddress;
-    this.voters = now;
   }
 }
 
-/** Whether every server answers, and they agree that all of them vote, and are heard. */
+/** Whether every server answers, and they agree that all of them vote and are heard, and the coordinator that each has that on its disk. */
 export function isWhole(statuses: readonly (StatusResponse | null)[]): boolean {
   const answered = statuses.filter((status) => status !== null);
   const own = answered.map(({ replicaId }) => replicaId).sort();
   return (
     answered.length === statuses.length &&
+    answered.some(({ configuration }) => configuration?.settled === true) &&
     answered.every(
       ({ voters, blocked }) =>
         blocked === "" &&

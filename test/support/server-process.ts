@@ -64,22 +64,27 @@ export class ServerProcess {
     return existsSync(this.options.logPath) ? readFileSync(this.options.logPath, "utf8") : "";
   }
 
-  /** The argument of `synod server`. `changes` replace settings. */
-  argument(changes: Settings = {}): string {
-    const { clientAddress, paxosAddress, dataDir, replicas, join, settings } = this.options;
+  /** The argument of `synod server`. `changes` replace settings; with `join`, it asks those to let it join. */
+  argument(changes: Settings = {}, join: readonly string[] = this.options.join): string {
+    const { clientAddress, paxosAddress, dataDir, replicas, settings } = this.options;
     const all = { my_addr: clientAddress, my_paxos: paxosAddress, data_dir: dataDir, ...settings, ...changes };
-    const others = [...replicas.map((replica) => `replica:${quoted(replica)}`), ...join.map((member) => `join:${quoted(member)}`)];
-    return `${textFormat(all)} ${others.join(" ")}`;
+    const [name, addresses] = join.length > 0 ? ["join", join] : ["replica", replicas];
+    return `${textFormat(all)} ${addresses.map((address) => `${name}:${quoted(address)}`).join(" ")}`;
   }
 
-  /** Starts the process; it is not waited for. */
-  start(changes: Settings = {}): void {
+  /** Starts the process, as `argument` says; it is not waited for. */
+  start(changes: Settings = {}, join: readonly string[] = this.options.join): void {
     if (this.running) {
       throw new Error(`server ${this.index} runs already`);
     }
     appendFileSync(this.options.logPath, `--- started at ${new Date().toISOString()}\n`);
     this.expected = false;
-    this.child = startSynod(["server", this.argument(changes)], this.options.logPath, this.options.elsewhere);
+    this.child = startSynod(["server", this.argument(changes, join)], this.options.logPath, this.options.elsewhere);
+  }
+
+  /** Whether the process may end by itself from now on: it does when its server is removed from the members. */
+  mayEnd(expected: boolean): void {
+    this.expected = expected;
   }
 
   /** Sends a signal, and no more. */
