@@ -56,6 +56,7 @@ export async function assemble(parts: Parts): Promise<RunningServer> {
     durable,
     store,
     restore,
+    onLeaving: () => void ports.client.drain(config.drainMs),
     onStuck: endByForce,
     onFatal: (status) => shut(status),
   });

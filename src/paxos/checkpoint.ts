@@ -43,6 +43,7 @@ export function compareCheckpoint(state: ReplicaState, out: Outbox, peer: Peer, 
     stepDown(state, out, "this replica's state differs from the majority's");
     out.push({
       kind: "halt",
+      drains: false,
       text: `A majority holds another state after slot ${ours.slot} than this server: set its data directory aside; the others go on without it.`,
     });
   }

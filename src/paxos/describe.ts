@@ -117,6 +117,8 @@ export function describeEffect(effect: Effect, naming: Naming): string {
       return `wants a tick at ${describeMicros(effect.at)}`;
     case "notice":
       return `notices (${effect.level} ${effect.code}) ${effect.text}`;
+    case "leaving":
+      return "sends its clients to others, as it was removed";
     case "halt":
       return `halts: ${effect.text}`;
     default:

@@ -90,5 +90,7 @@ export type Effect =
   | { readonly kind: "wake"; readonly at: Micros }
   /** Something a person should read, once: founding progress, a refused peer, a wiped disk. `code` is stable, `text` a sentence. */
   | { readonly kind: "notice"; readonly level: "info" | "warn" | "error"; readonly code: string; readonly text: string }
-  /** This replica must stop: it is damaged or was refused for good. */
-  | { readonly kind: "halt"; readonly text: string };
+  /** This replica was removed for good: its clients should turn to others. A `halt` follows, once what it owes is said. */
+  | { readonly kind: "leaving" }
+  /** This replica must stop: it is damaged or was removed for good. `drains`: requests under way may end first. */
+  | { readonly kind: "halt"; readonly text: string; readonly drains: boolean };

@@ -54,6 +54,11 @@ const UNCOUNTED: ReadonlySet<Message["kind"]> = new Set([
   "snapshotChunk",
   "snapshotAck",
 ]);
+/**
+ * What a server that was removed may still ask of the coordinator, and be told: to carry its clients' last requests. That is no vote;
+ * the writes are under sessions, and a slot to read at is good for whoever has the log up to it.
+ */
+const FAREWELL: ReadonlySet<string> = new Set<Message["kind"]>(["forward", "forwardReply", "readIndex", "readIndexReply"]);
 
 export function sameCluster(state: ReplicaState, header: Header): boolean {
   return header.clusterId === state.durable.clusterId && equalLineages(header.lineage, state.durable.lineage);
@@ -69,6 +74,9 @@ export function isAdmitted(state: ReplicaState, header: Header, peer: Peer, kind
   }
   if (UNCOUNTED.has(kind) || isCounted(state, peer)) {
     return true;
+  }
+  if (FAREWELL.has(kind)) {
+    return isKin(state, peer);
   }
   // A coordinator that was removed hands over although the roster lacks it by then: it is still the owner of what we owe it.
   return kind === "handover" && isKin(state, peer) && state.grant?.owner === peer.replica;

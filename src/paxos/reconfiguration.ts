@@ -96,6 +96,7 @@ function takeLeave(state: ReplicaState, out: Outbox): void {
   if (state.membership.leavesAt === NOT_DUE && isRemoved(state)) {
     state.membership.leavesAt = state.now + micros(FAREWELL_MS);
     notice(state, out, "warn", "removed", removalText(state));
+    out.push({ kind: "leaving" });
   }
 }
 
@@ -115,7 +116,7 @@ export function isRemoved(state: ReplicaState): boolean {
 export function leaveWhenDue(state: ReplicaState, out: Outbox): void {
   if (state.now >= state.membership.leavesAt) {
     state.membership.leavesAt = NOT_DUE;
-    out.push({ kind: "halt", text: removalText(state) });
+    out.push({ kind: "halt", text: removalText(state), drains: true });
   }
 }
 

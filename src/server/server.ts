@@ -34,9 +34,9 @@ import { Arena } from "./arena.js";
 import { type ChangeOutcome, Changes } from "./changes.js";
 import type { WriteNumber } from "./client-writes.js";
 import type { ServerConfig } from "./config.js";
+import { Departure } from "./departure.js";
 import { drawNonce, drawSeed } from "./draws.js";
 import { EventRing } from "./event-ring.js";
-import { EXIT_STATUS } from "./exit-status.js";
 import { whatIsMissing } from "./explain.js";
 import { FailRate } from "./fail-rate.js";
 import { Housekeeping } from "./housekeeping.js";
@@ -57,8 +57,6 @@ import { StoreError } from "./store-error.js";
 import { until } from "./waiting.js";
 import type { WriteWaiter } from "./writes.js";
 
-/** How long a graceful stop waits for the hand-over; PROTOCOL §2.5 gives the window one second. */
-const HANDOVER_MS = 1500;
 /** How long it waits until another breaks ties, if this server does in an even set of voters. */
 const TIE_BREAK_MS = 1000;
 
@@ -81,6 +79,8 @@ export type ServerOptions = {
   readonly store: KvStore;
   /** A fresh state machine to be filled from a snapshot. */
   readonly restore: () => Restore;
+  /** The server was removed from the cluster and ends soon: clients should turn to others. Called at most once. */
+  readonly onLeaving: () => void;
   /** The disk lets nothing be closed: the process cannot end but by force. Called at most once. */
   readonly onStuck: () => void;
   /** The server has ended by itself, with this exit status. Called once. */
@@ -107,7 +107,7 @@ export class Server {
   private readonly life: Lifecycle;
   private readonly notices: Notices;
   private spaceLow = false;
-  private onHandoverDone: (() => void) | null = null;
+  private readonly departure: Departure;
 
   constructor(options: ServerOptions) {
     const { config, clock, random } = options;
@@ -156,6 +156,16 @@ export class Server {
     });
     this.maintenance = new Maintenance({ clock, store: () => this.applier.store, guard: (work) => this.life.guard(work) });
     this.snapshots = this.makeSnapshots();
+    this.departure = new Departure({
+      clock,
+      life: this.life,
+      drainMs: config.drainMs,
+      yieldTieBreak: () => this.yieldTieBreak(),
+      coordinates: () => this.proposals.coordinates,
+      handOver: () => this.driver.deliver({ kind: "handover", heir: null }),
+      isIdle: () => this.proposals.waiting === 0 && this.reads.count === 0,
+      isSynced: () => this.driver.synced,
+    });
     this.pulse = new Pulse({
       clock,
       pingMs: config.pingMs,
@@ -295,16 +305,7 @@ export class Server {
 
   /** Hands over, lets running requests end, syncs, closes. */
   async stop(): Promise<void> {
-    if (!this.life.advance("stopping")) {
-      return;
-    }
-    await this.yieldTieBreak();
-    if (this.proposals.coordinates) {
-      await this.handOver();
-    }
-    await this.until(() => this.proposals.waiting === 0 && this.reads.count === 0, this.options.config.drainMs);
-    await this.until(() => this.driver.synced, this.options.config.drainMs);
-    await this.end("This server is stopping.");
+    await this.departure.stop();
   }
 
   /** Ends at once: nothing is handed over or waited for. */
@@ -374,7 +375,7 @@ export class Server {
         this.onCoordination(effect);
         return;
       case "handoverDone":
-        this.onHandoverDone?.();
+        this.departure.onHandoverDone();
         return;
       case "changeDone":
         this.changes.onDone(effect);
@@ -400,9 +401,12 @@ export class Server {
         this.options.log.log(effect.level, effect.code, effect.text);
         this.notices.add(effect);
         return;
+      case "leaving":
+        this.options.onLeaving();
+        return;
       case "halt":
         this.options.log.log("fatal", "halted", effect.text);
-        this.life.halt(EXIT_STATUS.halted);
+        void this.departure.halt(effect.drains);
         return;
       default:
         unreachable(effect);
@@ -431,15 +435,6 @@ export class Server {
     if (heir !== null) {
       await this.changes.request({ kind: "moveTieBreak", replica: heir }, TIE_BREAK_MS);
     }
-  }
-
-  private async handOver(): Promise<void> {
-    let done = false;
-    this.onHandoverDone = () => {
-      done = true;
-    };
-    this.life.guard(() => this.driver.deliver({ kind: "handover", heir: null }));
-    await this.until(() => done || !this.proposals.coordinates, HANDOVER_MS);
   }
 
   private until(reached: () => boolean, withinMs: number): Promise<void> {

@@ -171,6 +171,7 @@ export class SimServer {
       case "handoverDone":
       case "wake":
       case "notice":
+      case "leaving":
       case "halt":
         break;
       default:

@@ -84,6 +84,7 @@ export class TestCluster {
       durable,
       store,
       restore,
+      onLeaving: () => {},
       onStuck: () => this.exits.push(null),
       onFatal: (status) => this.exits.push(status),
     });

@@ -196,6 +196,7 @@ export class Machine {
       durable: storage.durable,
       store,
       restore: () => Store.restore(this.options.sessions),
+      onLeaving: () => {},
       onStuck: () => this.ended(host, "is ended by force, because its disk lets nothing be closed", null),
       onFatal: (status) => this.ended(host, `ends with exit status ${status}`, status),
     });

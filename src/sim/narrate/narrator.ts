@@ -47,6 +47,7 @@ const TOLD_EFFECTS: ReadonlySet<Effect["kind"]> = new Set([
   "receiveSnapshot",
   "loadSnapshot",
   "trim",
+  "leaving",
   "halt",
 ]);
 
