@@ -15,7 +15,7 @@ const target = join(root, "dist", "planted");
 const stampFile = join(target, "stamp");
 
 /** Layers that are copied, with their tests: what bugs are planted in, and what hunts them. */
-const LAYERS = ["base", "paxos", "kv", "ports", "storage", "server", "grpc", "adapters", "gen", "sim"];
+const LAYERS = ["base", "paxos", "kv", "ports", "storage", "server", "grpc", "adapters", "client", "gen", "sim"];
 /** Checks must not share the mistakes of what they check: these import the layers below unharmed, from dist/src. */
 const CHECKS = /^(sim\/(checkers|linearizability)\/|paxos\/invariants\.js$)/;
 const CHECKED_LAYERS = new Set(["paxos", "kv", "storage", "server"]);

@@ -76,6 +76,31 @@ test("a server that dies after it applied a put, before its answer: the next is 
   equal(store.endpoint, good.endpoint);
 });
 
+test("a number that is still asked for is not called acknowledged by the writes that overtake it", async () => {
+  const sessions = new FakeSessions();
+  let overtaken = (): void => undefined;
+  const others = new Promise<void>((resolve) => {
+    overtaken = resolve;
+  });
+  let refusals = 1;
+  const server = await fake({
+    sessions,
+    beforePut: async (key) => {
+      if (key === "slow" && refusals-- > 0) {
+        await others;
+        throw new FakeFailure(status.UNAVAILABLE, "no quorum", "unknown");
+      }
+    },
+  });
+  const store = client([server.endpoint]);
+  const slow = store.put("slow", "1");
+  await store.put("a", "1");
+  await store.put("b", "1");
+  overtaken();
+  await slow;
+  deepEqual(sessions.applied, ["2 put a=1", "3 put b=1", "1 put slow=1"]);
+});
+
 test("a silent server gets half of the time, and one that says unknown is no end either", async () => {
   const sessions = new FakeSessions();
   const silent = await fake({ sessions, afterPut: silence });
@@ -139,11 +164,14 @@ test("a session that is gone: a new one where nothing can have been applied, els
   deepEqual([tired.code, tired.outcome], ["session-expired", "not-applied"]);
   equal(puts(thrashing).length, 1 + RENEWALS_MAX);
 
+  let forgets = 1;
   const forgetful = await fake({
     sessions,
     beforePut: () => {
-      sessions.open.clear();
-      throw new FakeFailure(status.UNAVAILABLE, "no quorum", "unknown");
+      if (forgets-- > 0) {
+        sessions.open.clear();
+        throw new FakeFailure(status.UNAVAILABLE, "no quorum", "unknown");
+      }
     },
   });
   const error = await failure(client([forgetful.endpoint, server.endpoint]).put("a", "3"));

@@ -64,6 +64,8 @@ export class FakeSessions {
   /** The writes as they were applied: `session.seq put a=1`. */
   readonly applied: string[] = [];
   private readonly numbers = new Set<string>();
+  /** The number below which each session's client has said that it asks for nothing any more. */
+  private readonly firstUnacked = new Map<string, bigint>();
 
   register(): Uint8Array {
     const session = Uint8Array.of(this.open.size + 1, this.applied.length);
@@ -71,14 +73,19 @@ export class FakeSessions {
     return session;
   }
 
-  /** Whether the write is to be executed; throws where its session is gone. */
-  admit({ session, seq }: { readonly session: Uint8Array; readonly seq: bigint }, what: string): boolean {
+  /** Whether the write is to be executed; throws where its session is gone, or its client has given the number up. */
+  admit({ session, seq, firstUnacked }: Pick<PutRequest, "session" | "seq" | "firstUnacked">, what: string): boolean {
     if (session.length === 0) {
       return true;
     }
     if (!this.open.has(session.join())) {
       throw new FakeFailure(status.FAILED_PRECONDITION, "SESSION_EXPIRED: gone. Nothing was written.", "not-applied");
     }
+    const bound = this.firstUnacked.get(session.join()) ?? 0n;
+    if (seq < bound) {
+      throw new FakeFailure(status.ABORTED, `STALE_SEQ: ${seq} is below ${bound}.`, "unknown");
+    }
+    this.firstUnacked.set(session.join(), firstUnacked > bound ? firstUnacked : bound);
     const number = `${session.join()}/${seq}`;
     if (this.numbers.has(number)) {
       return false;

@@ -8,6 +8,7 @@ import { MEMBERSHIP_MUTANTS } from "./membership.js";
 import type { Mutant } from "./mutant.js";
 import { SAFETY_MUTANTS } from "./safety.js";
 import { SERVING_MUTANTS } from "./serving.js";
+import { SESSION_MUTANTS } from "./sessions.js";
 import { STATE_MUTANTS } from "./state-machine.js";
 import { STORAGE_MUTANTS } from "./storage.js";
 import { VOTER_MUTANTS } from "./voters.js";
@@ -20,5 +21,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...STATE_MUTANTS,
   ...SERVING_MUTANTS,
   ...VOTER_MUTANTS,
+  ...SESSION_MUTANTS,
   ...HTTP2_MUTANTS,
 ];
