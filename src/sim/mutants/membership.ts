@@ -206,13 +206,7 @@ const CHANGE_MUTANTS: readonly Mutant[] = [
     id: "70",
     name: "A voter that pings and never acknowledges is never removed.",
     hunt: DIALOGUES,
-    edits: [
-      {
-        file: AUTOPILOT,
-        find: "return !peer.diskOk || isMute(state, peer);",
-        put: "return !peer.diskOk || (!MUTANT && isMute(state, peer));",
-      },
-    ],
+    edits: [{ file: AUTOPILOT, find: "return !peer.diskOk || ", put: "return !peer.diskOk || !MUTANT && " }],
   },
   {
     id: "71",
