@@ -86,7 +86,12 @@ function watchVoters(state: ReplicaState): void {
 
 /** It answers our Pings, but its disk does not answer, or it accepts nothing of what it is asked. */
 function isUnfit(state: ReplicaState, peer: Peer): boolean {
-  return !peer.diskOk || isMute(state, peer);
+  return !peer.diskOk || (isMute(state, peer) && isBehind(state, peer));
+}
+
+/** Something is open, or decided without its knowing: else an acknowledgement that was lost, or is not needed any more, says nothing. */
+function isBehind({ decided, coordinator }: ReplicaState, peer: Peer): boolean {
+  return peer.decided < decided || (coordinator !== null && coordinator.proposals.size > 0);
 }
 
 /** A voter that catches up, however slowly, is not stuck: its time begins anew whenever its decided slot moved. */
