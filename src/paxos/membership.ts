@@ -6,7 +6,7 @@ import { isQuorum, isVoter, MEMBERS_MAX, rosterEntry } from "./configuration.js"
 import { type Address, equalLineages, type ReplicaId, VIRGIN } from "./ids.js";
 import { currentConfiguration } from "./log.js";
 import type { Header, Message } from "./message.js";
-import type { Outbox } from "./outbox.js";
+import { isNamed, type Outbox } from "./outbox.js";
 import { micros, newPeer, type Peer, type ReplicaState } from "./state.js";
 
 /** True once this disk has an identity in a cluster. */
@@ -69,7 +69,8 @@ export function isAdmitted(state: ReplicaState, header: Header, peer: Peer, kind
   if (OUTSIDE_CLUSTER.has(kind)) {
     return true;
   }
-  if (!hasIdentity(state) || !sameCluster(state, header) || peer.hello === null || header.from !== peer.replica) {
+  // Whoever acted on it before its own identity is synced might speak under an id that it forgets.
+  if (!hasIdentity(state) || !isNamed(state) || !sameCluster(state, header) || peer.hello === null || header.from !== peer.replica) {
     return false;
   }
   if (UNCOUNTED.has(kind) || isCounted(state, peer)) {

@@ -16,14 +16,17 @@ export function headerOf(state: ReplicaState): Header {
   return { clusterId, lineage, from: replica, epoch: state.configurations.at(-1)?.configuration.epoch ?? 0 };
 }
 
+/** Whether the identity that a message would leave under is on disk. */
+export function isNamed({ founding, persistedLsn }: ReplicaState): boolean {
+  return founding.identityLsn === null || founding.identityLsn <= persistedLsn;
+}
+
 /**
  * Sends a notice, unless the identity it would speak under is not synced yet: the first message under a ReplicaId comes after
  * its record (PROTOCOL §1.8), and every notice is said again or asked for again.
  */
 export function send(state: ReplicaState, out: Outbox, to: readonly Address[], message: Notice): void {
-  const { identityLsn } = state.founding;
-  const isNamed = identityLsn === null || identityLsn <= state.persistedLsn;
-  if (to.length > 0 && isNamed) {
+  if (to.length > 0 && isNamed(state)) {
     out.push({ kind: "send", to, header: headerOf(state), message });
   }
 }
