@@ -7,8 +7,8 @@ import { test } from "node:test";
 import { chainHash, ZERO_HASH } from "../base/hash64.js";
 import { utf8Encode } from "../base/utf8.js";
 import { BALLOT_ZERO, type Ballot, ballot } from "./ballot.js";
-import { type Batch, commandsBatch, NOOP_BATCH } from "./batch.js";
-import { genesisConfiguration } from "./configuration.js";
+import { type Batch, commandsBatch, configurationBatch, NOOP_BATCH } from "./batch.js";
+import { type Configuration, genesisConfiguration } from "./configuration.js";
 import type { PledgeSend } from "./effect.js";
 import { address, clusterId, diskId, replicaId, slot } from "./ids.js";
 import {
@@ -22,6 +22,7 @@ import {
   checkRecords,
   checkRefused,
   checkReplica,
+  checkSettled,
   checkSynced,
   createHistory,
   type History,
@@ -69,6 +70,17 @@ function promise(entries: readonly PromiseEntry[], counter = 1, part = 0, parts 
 
 const b1 = ballot(1, 1);
 const b2 = ballot(2, 2);
+const believed = { decided: slot(1), chain: ZERO_HASH, promised: b1, configuration: CONFIGURATION };
+/** The same members, of whom the first two vote. */
+const TWO: Configuration = { ...CONFIGURATION, epoch: 2, prevEpoch: 1, voters: [replicaId(1), replicaId(2)] };
+
+/** A history in which `configuration` is decided in slot 1 by the first two. */
+function changed(configuration: Configuration): History {
+  const batch = configurationBatch(configuration);
+  const made = history([1, b1, 1, batch], [2, b1, 1, batch]);
+  checkApply(made, slot(1), batch);
+  return made;
+}
 
 test("1: one value per slot", () => {
   const made = history([1, b1, 1, text("x")], [2, b1, 1, text("x")]);
@@ -83,7 +95,7 @@ test("3 and 4: promises do not fall, and nothing is accepted below them", () => 
   violates(4, () => checkRecords(b2, [{ kind: "accept", ballot: b1, slot: slot(1), batch: NOOP_BATCH }]));
   const made = history();
   checkPledge(made, pledge(1, promise([])), { boot: 1, synced: synced(ballot(3, 1)) });
-  violates(3, () => checkReplica(made, replicaId(1), { decided: slot(0), chain: ZERO_HASH, promised: b2 }));
+  violates(3, () => checkReplica(made, replicaId(1), { ...believed, decided: slot(0), promised: b2 }));
 });
 
 test("6: one ballot and slot, one value", () => {
@@ -94,8 +106,8 @@ test("6: one ballot and slot, one value", () => {
   ];
   checkSynced(made, one, { kind: "accept", ballot: b1, slot: slot(1), batch: text("x") });
   violates(6, () => checkSynced(made, two, { kind: "accept", ballot: b1, slot: slot(1), batch: text("y") }));
-  checkProposal(made, b1, slot(2), text("a"));
-  violates(6, () => checkProposal(made, b1, slot(2), text("b")));
+  checkProposal(made, { ballot: b1, slot: slot(2), batch: text("a"), epoch: 1 });
+  violates(6, () => checkProposal(made, { ballot: b1, slot: slot(2), batch: text("b"), epoch: 1 }));
 });
 
 test("7: a ballot belongs to one replica, one life, one epoch", () => {
@@ -104,8 +116,74 @@ test("7: a ballot belongs to one replica, one life, one epoch", () => {
   checkPledge(made, pledge(1, prepare), { boot: 1, synced: synced(b1) });
   checkPledge(made, pledge(1, prepare), { boot: 1, synced: synced(b1) });
   violates(7, () => checkPledge(made, pledge(1, prepare), { boot: 2, synced: synced(b1) }));
-  violates(7, () => checkPledge(made, pledge(1, prepare, 2), { boot: 1, synced: synced(b1) }));
+  checkPledge(made, pledge(1, prepare, 2), { boot: 1, synced: synced(b1) }); // it caught up over a change, and asks the voters of now
+  checkProposal(made, { ballot: b1, slot: slot(1), batch: text("x"), epoch: 2 });
+  violates(7, () => checkProposal(made, { ballot: b1, slot: slot(2), batch: text("y"), epoch: 3 }));
   violates(7, () => checkPledge(made, pledge(2, { ...prepare, ballot: ballot(5, 1) }), { boot: 1, synced: synced(ballot(5, 1)) }));
+});
+
+test("9: nothing is proposed above a configuration entry of the same ballot", () => {
+  const made = history();
+  checkProposal(made, { ballot: b1, slot: slot(1), batch: configurationBatch(TWO), epoch: 1 });
+  violates(9, () => checkProposal(made, { ballot: b1, slot: slot(2), batch: text("x"), epoch: 1 }));
+  const other = history();
+  checkProposal(other, { ballot: b1, slot: slot(2), batch: text("x"), epoch: 1 });
+  violates(9, () => checkProposal(other, { ballot: b1, slot: slot(1), batch: configurationBatch(TWO), epoch: 1 }));
+});
+
+test("10: a slot is decided by the voters of that slot, half of them with the one that breaks ties", () => {
+  const x = text("x");
+  const decided = (...replicas: readonly number[]): History => {
+    const made = changed(TWO);
+    for (const n of replicas) {
+      checkSynced(made, { address: where(n), replica: replicaId(n) }, { kind: "accept", ballot: b2, slot: slot(2), batch: x });
+    }
+    return made;
+  };
+  checkApply(decided(1), slot(2), x);
+  violates(10, () => checkApply(decided(2, 3), slot(2), x));
+});
+
+test("13: the epoch rises by one, and one voter changes", () => {
+  assert.equal(changed(TWO).configurations.length, 2);
+  violates(13, () => changed({ ...TWO, epoch: 3 }));
+  violates(13, () => changed({ ...TWO, voters: [replicaId(1)] }));
+  violates(13, () => changed({ ...TWO, voters: [replicaId(2), replicaId(3)] })); // who breaks ties does not vote
+  violates(13, () => changed({ ...TWO, roster: TWO.roster.slice(1) }));
+  const stale = changed({ ...TWO, prevEpoch: 0, epoch: 9 });
+  assert.deepEqual([stale.configurations.length, stale.staleEntries], [1, 1]);
+});
+
+test("21: equal slots, equal voters, in replicas and in snapshots", () => {
+  const made = changed(TWO);
+  const chain = made.chains[1] ?? ZERO_HASH;
+  checkReplica(made, replicaId(1), { ...believed, chain, configuration: TWO });
+  violates(21, () => checkReplica(made, replicaId(1), { ...believed, chain }));
+  const meta = { index: slot(1), chain, stateHash: ZERO_HASH, configuration: TWO, chunks: 1, bytes: 1, hash: ZERO_HASH };
+  checkInstall(made, slot(0), meta);
+  violates(21, () => checkInstall(made, slot(0), { ...meta, configuration: CONFIGURATION }));
+});
+
+test("29: a change is settled when a quorum of the new voters knows it durably", () => {
+  const made = changed(TWO);
+  made.durable.set(replicaId(2), slot(1)).set(replicaId(3), slot(1));
+  violates(29, () => checkSettled(made, TWO, slot(1)));
+  made.durable.set(replicaId(1), slot(1));
+  checkSettled(made, TWO, slot(1));
+});
+
+test("33: an id is given once, to one disk", () => {
+  const [first, ...others] = TWO.roster;
+  assert.ok(first !== undefined);
+  violates(33, () => changed({ ...TWO, roster: [{ ...first, diskId: disk(9) }, ...others] }));
+  const newcomer = { ...first, replica: replicaId(4), diskId: disk(9) };
+  violates(33, () => changed({ ...TWO, roster: [...TWO.roster, newcomer] }));
+  const made = changed({ ...TWO, roster: [...TWO.roster.slice(0, 2), newcomer], nextReplicaId: replicaId(5) });
+  const back = configurationBatch({ ...TWO, epoch: 3, prevEpoch: 2, nextReplicaId: replicaId(5) });
+  for (const n of [1, 2]) {
+    checkSynced(made, { address: where(n), replica: replicaId(n) }, { kind: "accept", ballot: b2, slot: slot(2), batch: back });
+  }
+  violates(33, () => checkApply(made, slot(2), back));
 });
 
 test("10 and 12: decided means a quorum's disks in one ballot, in order", () => {
@@ -116,8 +194,8 @@ test("10 and 12: decided means a quorum's disks in one ballot, in order", () => 
 
 test("11: a value that a quorum accepted stays, and phase 1 obliges", () => {
   const chosen = history([1, b1, 1, text("x")], [2, b1, 1, text("x")]);
-  checkProposal(chosen, b2, slot(1), text("x"));
-  violates(11, () => checkProposal(chosen, ballot(3, 3), slot(1), text("y")));
+  checkProposal(chosen, { ballot: b2, slot: slot(1), batch: text("x"), epoch: 1 });
+  violates(11, () => checkProposal(chosen, { ballot: ballot(3, 3), slot: slot(1), batch: text("y"), epoch: 1 }));
   const made = history();
   const entries: PromiseEntry[] = [
     { slot: slot(1), acceptedAt: b1, batch: text("old") },
@@ -129,9 +207,9 @@ test("11: a value that a quorum accepted stays, and phase 1 obliges", () => {
   ];
   const counted = new Map([[replicaId(2), [promise(entries)]]]);
   assert.equal(checkActivation(made, { ballot: ballot(3, 1), decided: slot(0), own, counted }), 2);
-  checkProposal(made, ballot(3, 1), slot(1), text("new"));
-  checkProposal(made, ballot(3, 1), slot(2), NOOP_BATCH);
-  violates(11, () => checkProposal(made, ballot(3, 1), slot(3), text("lost")));
+  checkProposal(made, { ballot: ballot(3, 1), slot: slot(1), batch: text("new"), epoch: 1 });
+  checkProposal(made, { ballot: ballot(3, 1), slot: slot(2), batch: NOOP_BATCH, epoch: 1 });
+  violates(11, () => checkProposal(made, { ballot: ballot(3, 1), slot: slot(3), batch: text("lost"), epoch: 1 }));
   violates(11, () => checkActivation(made, { ballot: ballot(4, 1), decided: slot(0), own: [], counted: new Map() }));
 });
 
@@ -182,8 +260,8 @@ test("36: equal decided slots, equal chains, in replicas and in snapshots", () =
   const made = history([1, b1, 1, text("x")], [2, b1, 1, text("x")]);
   checkApply(made, slot(1), text("x"));
   const chain = chainHash(ZERO_HASH, text("x").digest);
-  checkReplica(made, replicaId(1), { decided: slot(1), chain, promised: b1 });
-  violates(36, () => checkReplica(made, replicaId(1), { decided: slot(1), chain: ZERO_HASH, promised: b1 }));
+  checkReplica(made, replicaId(1), { ...believed, chain });
+  violates(36, () => checkReplica(made, replicaId(1), believed));
   const meta = { index: slot(1), chain, stateHash: ZERO_HASH, configuration: CONFIGURATION, chunks: 1, bytes: 1, hash: ZERO_HASH };
   checkInstall(made, slot(0), meta);
   violates(36, () => checkInstall(made, slot(0), { ...meta, chain: ZERO_HASH }));

@@ -6,9 +6,10 @@
 import { chainHash, type Hash64, ZERO_HASH } from "../base/hash64.js";
 import { BALLOT_ZERO, type Ballot, compareBallots, formatBallot } from "./ballot.js";
 import { type Batch, NOOP_BATCH } from "./batch.js";
-import { type Configuration, isQuorum } from "./configuration.js";
+import type { Configuration } from "./configuration.js";
 import type { PledgeSend } from "./effect.js";
 import type { Address, ReplicaId, Slot } from "./ids.js";
+import { configurationFault, diskOf, type Fault, isQuorumOf, isSameConfiguration, settledFault } from "./invariants-configuration.js";
 import type { PromiseEntry, PromiseReply, SnapshotMeta } from "./message.js";
 import type { Durable, WalRecord } from "./record.js";
 
@@ -24,7 +25,9 @@ export class InvariantViolation extends Error {
 }
 
 type Vote = { readonly ballot: Ballot; readonly digest: Hash64; readonly acceptors: Set<ReplicaId> };
-type BallotUse = { readonly replica: ReplicaId; readonly boot: number; readonly epoch: number };
+type BallotUse = { readonly replica: ReplicaId; readonly boot: number };
+/** The epoch that a ballot proposed under, the last slot it proposed at, and that of its configuration entry. */
+type ProposalUse = { epoch: number | null; last: number; entry: number | null };
 
 /** All that the checks remember of one cluster. Make it with `createHistory`, and change it through the functions below alone. */
 export type History = {
@@ -38,6 +41,13 @@ export type History = {
   /** What each ballot proposes at each slot. */
   readonly proposals: Map<string, Hash64>;
   readonly ballots: Map<string, BallotUse>;
+  readonly uses: Map<string, ProposalUse>;
+  /** The disk and address that each ReplicaId was given to. */
+  readonly members: Map<ReplicaId, string>;
+  /** The highest slot that the disk of each replica ever held as decided. */
+  readonly durable: Map<ReplicaId, Slot>;
+  /** Entries that took effect nowhere because they were made from another epoch. */
+  staleEntries: number;
   /** The highest ballot each replica pledged itself to on the wire. */
   readonly pledged: Map<ReplicaId, Ballot>;
   /** The value each active ballot had to propose at the slots its promises reported. */
@@ -56,6 +66,10 @@ export function createHistory(): History {
     votes: new Map(),
     proposals: new Map(),
     ballots: new Map(),
+    uses: new Map(),
+    members: new Map(),
+    durable: new Map(),
+    staleEntries: 0,
     pledged: new Map(),
     obligations: new Map(),
     founded: new Set(),
@@ -74,9 +88,16 @@ function demand(condition: boolean, invariant: number, message: () => string): v
   }
 }
 
+function demandNone(fault: Fault | null): void {
+  if (fault !== null) {
+    throw new InvariantViolation(fault.invariant, fault.text);
+  }
+}
+
 const voteKey = (ballot: Ballot, slot: Slot): string => `${ballot.round}.${ballot.replica}/${slot}`;
 
-function governing(history: History, slot: number): Configuration | undefined {
+/** C(slot), as far as the decided prefix tells. */
+export function governing(history: History, slot: number): Configuration | undefined {
   return history.configurations.findLast((entry) => entry.from <= slot)?.configuration;
 }
 
@@ -87,8 +108,15 @@ export function checkSynced(history: History, at: { readonly address: Address; r
   } else if (record.kind === "identity") {
     history.founded.add(at.address);
     if (history.configurations.length === 0) {
-      history.configurations.push({ from: 1, configuration: record.configuration });
+      takeEffect(history, 1, record.configuration);
     }
+  }
+}
+
+function takeEffect(history: History, from: number, configuration: Configuration): void {
+  history.configurations.push({ from, configuration });
+  for (const entry of configuration.roster) {
+    history.members.set(entry.replica, diskOf(entry));
   }
 }
 
@@ -155,7 +183,7 @@ export function checkPledge(history: History, send: PledgeSend, life: { readonly
       );
     }
   } else if (message.kind === "prepare") {
-    checkPrepare(history, message.ballot, { replica: header.from, boot: life.boot, epoch: header.epoch });
+    checkPrepare(history, message.ballot, { replica: header.from, boot: life.boot });
   }
 }
 
@@ -164,9 +192,9 @@ function checkPrepare(history: History, ballot: Ballot, use: BallotUse): void {
   const held = history.ballots.get(key);
   demand(ballot.replica === use.replica, 7, () => `replica ${use.replica} uses ballot ${key}`);
   demand(
-    held === undefined || (held.boot === use.boot && held.epoch === use.epoch),
+    held === undefined || held.boot === use.boot,
     7,
-    () => `ballot ${key} is used in life ${held?.boot} and epoch ${held?.epoch}, and again in life ${use.boot} and epoch ${use.epoch}`,
+    () => `ballot ${key} is used in life ${held?.boot}, and again in life ${use.boot}`,
   );
   history.ballots.set(key, use);
   for (const listed of history.configurations[0]?.configuration.roster ?? []) {
@@ -174,8 +202,12 @@ function checkPrepare(history: History, ballot: Ballot, use: BallotUse): void {
   }
 }
 
-/** A coordinator proposes (6, 11, and the claim of PROTOCOL §4.4: what a lower ballot decided stays). */
-export function checkProposal(history: History, ballot: Ballot, slot: Slot, batch: Batch): void {
+/**
+ * A coordinator proposes, under the configuration of `epoch` (6 to 9, 11, and the claim of PROTOCOL §4.4: what a lower ballot decided stays).
+ * A ballot asks for promises under the epochs it catches up over, and proposes under one.
+ */
+export function checkProposal(history: History, { ballot, slot, batch, epoch }: Proposal): void {
+  checkUse(history, { ballot, slot, batch, epoch });
   const key = voteKey(ballot, slot);
   const held = history.proposals.get(key);
   demand(held === undefined || held === batch.digest, 6, () => `ballot ${formatBallot(ballot)} proposes two values in slot ${slot}`);
@@ -195,13 +227,28 @@ export function checkProposal(history: History, ballot: Ballot, slot: Slot, batc
     const chosen =
       compareBallots(vote.ballot, ballot) < 0 &&
       configuration !== undefined &&
-      isQuorum(configuration, (voter) => vote.acceptors.has(voter));
+      isQuorumOf(configuration, (voter) => vote.acceptors.has(voter));
     demand(
       !chosen || vote.digest === batch.digest,
       11,
       () => `${formatBallot(ballot)} proposes another value in slot ${slot} than ${formatBallot(vote.ballot)}, which a quorum accepted`,
     );
   }
+}
+
+export type Proposal = { readonly ballot: Ballot; readonly slot: Slot; readonly batch: Batch; readonly epoch: number };
+
+function checkUse(history: History, { ballot, slot, batch, epoch }: Proposal): void {
+  const key = formatBallot(ballot);
+  const use = history.uses.get(key) ?? { epoch, last: 0, entry: null };
+  history.uses.set(key, use);
+  demand(use.epoch === epoch, 7, () => `${key} proposes in epoch ${use.epoch}, and in epoch ${epoch}`);
+  demand(use.entry === null || slot <= use.entry, 9, () => `${key} proposes in slot ${slot} above its configuration entry in ${use.entry}`);
+  if (batch.kind === "configuration") {
+    demand(use.last <= slot, 9, () => `${key} proposes a configuration in slot ${slot}, below its proposal in ${use.last}`);
+    use.entry = slot;
+  }
+  use.last = Math.max(use.last, slot);
 }
 
 /**
@@ -221,10 +268,13 @@ export function checkActivation(
   const key = formatBallot(ballot);
   const configuration = governing(history, decided + 1);
   const isIn = (replica: ReplicaId): boolean => replica === ballot.replica || phase1.counted.has(replica);
-  demand(configuration === undefined || isQuorum(configuration, isIn), 11, () => `${key} becomes active without a quorum of promises`);
+  demand(configuration === undefined || isQuorumOf(configuration, isIn), 11, () => `${key} becomes active without a quorum of promises`);
   const best = new Map<Slot, PromiseEntry>();
   let last = decided;
-  for (const parts of phase1.counted.values()) {
+  // Whom the configuration of the next slot does not list is not listened to, whatever it promised before.
+  const isListed = (replica: ReplicaId): boolean => configuration?.roster.some((entry) => entry.replica === replica) !== false;
+  const counted = [...phase1.counted].flatMap(([replica, parts]) => (isListed(replica) ? [parts] : []));
+  for (const parts of counted) {
     checkParts(key, parts);
     demand(
       parts.every((part) => part.decided <= decided),
@@ -232,7 +282,7 @@ export function checkActivation(
       () => `${key} becomes active below a decided slot its promises name`,
     );
   }
-  for (const entry of [...phase1.own, ...[...phase1.counted.values()].flat().flatMap((part) => part.entries)]) {
+  for (const entry of [...phase1.own, ...counted.flat().flatMap((part) => part.entries)]) {
     if (entry.slot > decided) {
       last = entry.slot > last ? entry.slot : last;
       const held = best.get(entry.slot);
@@ -301,33 +351,58 @@ export function checkApply(history: History, slot: Slot, batch: Batch): void {
   demand(!history.refused.has(batch.digest), 22, () => `slot ${slot} holds a batch that its proposer said it never proposed`);
   const configuration = governing(history, slot);
   const voted = [...(history.votes.get(slot)?.values() ?? [])].some(
-    (vote) => vote.digest === batch.digest && configuration !== undefined && isQuorum(configuration, (voter) => vote.acceptors.has(voter)),
+    (vote) =>
+      vote.digest === batch.digest && configuration !== undefined && isQuorumOf(configuration, (voter) => vote.acceptors.has(voter)),
   );
   demand(voted, 10, () => `slot ${slot} is decided without a quorum that has it on disk in one ballot`);
   history.decided.push(batch);
   history.chains.push(chainHash(history.chains.at(-1) ?? ZERO_HASH, batch.digest));
-  const current = history.configurations.at(-1);
-  if (batch.kind === "configuration" && batch.configuration.prevEpoch === current?.configuration.epoch) {
-    history.configurations.push({ from: slot + 1, configuration: batch.configuration });
+  const current = history.configurations.at(-1)?.configuration;
+  if (batch.kind !== "configuration" || current === undefined) {
+    return;
+  }
+  if (batch.configuration.prevEpoch === current.epoch) {
+    demandNone(configurationFault(current, batch.configuration, history.members));
+    takeEffect(history, slot + 1, batch.configuration);
+  } else {
+    history.staleEntries++;
   }
 }
 
-/** A replica's belief about its decided prefix (36), and what it must not have forgotten (3). */
+/** The coordinator of `configuration` calls its entry, at `slot`, settled (29). */
+export function checkSettled(history: History, configuration: Configuration, slot: Slot): void {
+  demandNone(settledFault(configuration, slot, history.durable));
+}
+
+/** A replica's belief about its decided prefix (36) and the voters of the next slot (21), and what it must not have forgotten (3). */
 export function checkReplica(
   history: History,
   replica: ReplicaId,
-  belief: { readonly decided: Slot; readonly chain: Hash64; readonly promised: Ballot },
+  belief: { readonly decided: Slot; readonly chain: Hash64; readonly promised: Ballot; readonly configuration: Configuration },
 ): void {
-  const { decided, chain, promised } = belief;
+  const { decided, chain, promised, configuration } = belief;
   demand(history.chains[decided] === chain, 36, () => `replica ${replica} has another history up to slot ${decided}`);
+  // Who has just joined knows its own listing, and nothing of the log that led there.
+  const due = decided === 0 ? undefined : governing(history, decided + 1);
+  demand(
+    due === undefined || isSameConfiguration(due, configuration),
+    21,
+    () => `replica ${replica} believes in epoch ${configuration.epoch} after slot ${decided}, and the log makes it ${due?.epoch}`,
+  );
   const floor = history.pledged.get(replica) ?? BALLOT_ZERO;
   demand(compareBallots(promised, floor) >= 0, 3, () => `replica ${replica} forgot its promise ${formatBallot(floor)}`);
 }
 
-/** A snapshot is about to replace a state (1, 36; mutant 54). */
+/** A snapshot is about to replace a state (1, 21, 36; mutant 54). */
 export function checkInstall(history: History, applied: Slot, meta: SnapshotMeta): void {
   demand(meta.index > applied, 12, () => `snapshot ${meta.index} is installed over the state of slot ${applied}`);
   demand(history.chains[meta.index] === meta.chain, 36, () => `snapshot ${meta.index} belongs to another history`);
+  const due = governing(history, meta.index + 1);
+  demand(
+    due === undefined || isSameConfiguration(due, meta.configuration),
+    21,
+    () => `snapshot ${meta.index} names other voters than the log`,
+  );
 }
 
 /** The slot that a read which begins now must see: everything that anyone has decided. */

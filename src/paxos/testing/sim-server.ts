@@ -24,6 +24,7 @@ import {
   entriesOf,
   type History,
 } from "../invariants.js";
+import { currentConfiguration } from "../log.js";
 import type { Header, Message, PromiseReply, SnapshotMeta } from "../message.js";
 import { readHash, writeHash } from "../message-fields.js";
 import { applyRecord, type Durable, virginDurable } from "../record.js";
@@ -118,7 +119,7 @@ export class SimServer {
     }
     for (const effect of effects) {
       if (effect.kind === "send" && effect.message.kind === "propose") {
-        checkProposal(this.history, effect.message.ballot, effect.message.slot, effect.message.batch);
+        checkProposal(this.history, { ...effect.message, epoch: effect.header.epoch });
       }
     }
     if (state.durable.replica !== 0) {
@@ -126,6 +127,7 @@ export class SimServer {
         decided: state.decided,
         chain: state.chain,
         promised: state.durable.promised,
+        configuration: currentConfiguration(state),
       });
     }
     return effects;
