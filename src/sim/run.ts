@@ -62,11 +62,11 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
   await cluster.run(scenario.durationMs * MICROS_A_MILLI);
   clients.stop();
   if (watchers.failure === null) {
-    const served = await heal({ cluster, nemesis, scenario, clients }, splitPrng(prng));
-    if (served) {
-      await clients.readAll(scenario.core);
+    const core = await heal({ cluster, nemesis, scenario, clients }, splitPrng(prng));
+    if (core.length > 0) {
+      await clients.readAll(core);
     }
-    finish({ cluster, witness, clients }, served ? scenario.core : []);
+    finish({ cluster, witness, clients }, core);
   }
   trace.add(`${cluster.protocol.decided} ${String(cluster.protocol.history.chains.at(-1))}`);
   for (const { server } of cluster.machines) {

@@ -3,8 +3,9 @@
  * wrote, sent and decided, across lives. It looks at replicas and changes none.
  */
 import { present } from "../../base/assert.js";
-import { type Ballot, compareBallots, equalBallots, formatBallot } from "../../paxos/ballot.js";
-import { isQuorum } from "../../paxos/configuration.js";
+import { type Ballot, equalBallots } from "../../paxos/ballot.js";
+import type { Batch } from "../../paxos/batch.js";
+import type { Configuration } from "../../paxos/configuration.js";
 import type { Effect, Event, PledgeSend } from "../../paxos/effect.js";
 import { type Address, type DiskId, type ReplicaId, type Slot, VIRGIN } from "../../paxos/ids.js";
 import {
@@ -18,20 +19,24 @@ import {
   checkRecords,
   checkRefused,
   checkReplica,
+  checkSettled,
   checkSynced,
   createHistory,
   entriesOf,
+  governing,
   type History,
   readFloor,
 } from "../../paxos/invariants.js";
-import type { Header, Message, Pong, PromiseEntry, PromiseReply } from "../../paxos/message.js";
-import { applyRecord, type Durable, type WalRecord } from "../../paxos/record.js";
+import { isSameConfiguration } from "../../paxos/invariants-configuration.js";
+import { currentConfiguration } from "../../paxos/log.js";
+import type { Header, Message, PromiseEntry, PromiseReply } from "../../paxos/message.js";
+import { applyRecord, type Durable, durableDecided, type WalRecord } from "../../paxos/record.js";
 import type { ReplicaState } from "../../paxos/replica.js";
 import { sightingsOf } from "../../paxos/sightings.js";
-import type { Candidate } from "../../paxos/state.js";
 import { copyDurable } from "../../storage/live-tail.js";
 import type { Tally } from "../engine/tally.js";
 import { type Observer, Violation } from "../observer.js";
+import { changesBetween, checkGone, checkGrant, checkIdentity, checkNomination, checkPong } from "./conduct.js";
 import { checkRecovered, type DiskPast } from "./recovered.js";
 
 /** What is remembered of one server's present life. */
@@ -50,6 +55,8 @@ type Life = {
   own: readonly PromiseEntry[];
   /** The grant after the last step: a renewal makes a new one. */
   grant: ReplicaState["grant"];
+  /** The entry whose settling was looked at last. */
+  settled: ReplicaState["membership"]["settling"];
 };
 
 export class ProtocolChecker implements Observer {
@@ -61,6 +68,8 @@ export class ProtocolChecker implements Observer {
   private readonly disks = new Map<number, Durable>();
   /** The disk that each ReplicaId was given to. */
   private readonly owners = new Map<ReplicaId, DiskId>();
+  /** Configurations proposed, by slot; those of decided slots say nothing any more. */
+  private readonly entries = new Map<Slot, readonly Configuration[]>();
 
   constructor(addresses: readonly Address[], tally: Tally) {
     this.addresses = addresses;
@@ -86,7 +95,40 @@ export class ProtocolChecker implements Observer {
       candidate: null,
       own: [],
       grant: null,
+      settled: null,
     });
+  }
+
+  /** The disk of a server is empty from now on: what comes next is another disk. */
+  emptied(server: number): void {
+    this.disks.delete(server);
+  }
+
+  /** The id that is on the disk of a server, as far as it was told; VIRGIN on an empty one. */
+  identityOf(server: number): ReplicaId {
+    return this.disks.get(server)?.replica ?? VIRGIN;
+  }
+
+  /** The voters of the next slot, as far as anybody has decided; undefined before the founding. */
+  get configuration(): Configuration | undefined {
+    return governing(this.history, this.decided + 1);
+  }
+
+  /** Configurations that may take effect next: somebody proposed or holds them, in a slot that is not decided yet. */
+  get proposedConfigurations(): readonly Configuration[] {
+    const epoch = this.configuration?.epoch;
+    return [...this.entries]
+      .flatMap(([slot, proposed]) => (slot > this.decided ? proposed : []))
+      .filter(({ prevEpoch }) => prevEpoch === epoch);
+  }
+
+  private noteEntry(slot: Slot, batch: Batch): void {
+    if (batch.kind === "configuration" && slot > this.decided) {
+      const held = this.entries.get(slot) ?? [];
+      if (!held.some((configuration) => isSameConfiguration(configuration, batch.configuration))) {
+        this.entries.set(slot, [...held, batch.configuration]);
+      }
+    }
   }
 
   /** What recovery found may have been synced although the life before did not live to hear of it. */
@@ -103,11 +145,19 @@ export class ProtocolChecker implements Observer {
     for (const [slot, { ballot, batch }] of durable.accepted) {
       checkSynced(this.history, at, { kind: "accept", ballot, slot, batch });
     }
+    this.noteDurable(durable);
   }
 
   /** The last slot that anyone decided. */
   get decided(): number {
     return this.history.decided.length;
+  }
+
+  private noteDurable(durable: Durable): void {
+    const decided = durableDecided(durable);
+    if (decided > (this.history.durable.get(durable.replica) ?? 0)) {
+      this.history.durable.set(durable.replica, decided);
+    }
   }
 
   ended(_at: number, server: number): void {
@@ -123,6 +173,7 @@ export class ProtocolChecker implements Observer {
       }
       checkSynced(this.history, { address: this.addresses[server] as Address, replica: disk.replica }, record);
     }
+    this.noteDurable(disk);
   }
 
   /** A ReplicaId names one disk for ever (33). */
@@ -150,7 +201,8 @@ export class ProtocolChecker implements Observer {
     } else if (message.kind === "pong") {
       checkPong(message, this.lives.get(server)?.state?.quarantined === true);
     } else if (message.kind === "propose") {
-      checkProposal(this.history, message.ballot, message.slot, message.batch);
+      this.noteEntry(message.slot, message.batch);
+      checkProposal(this.history, { ...message, epoch: header.epoch });
     }
   }
 
@@ -189,12 +241,25 @@ export class ProtocolChecker implements Observer {
         decided: state.decided,
         chain: state.chain,
         promised: state.durable.promised,
+        configuration: currentConfiguration(state),
       });
     }
+    this.checkSettling(life, state);
     life.promised = state.durable.promised;
     life.decided = state.decided;
     life.candidate = state.candidate;
     life.own = state.candidate === null ? [] : entriesOf(state.durable);
+  }
+
+  /** What `status` calls settled is (29). */
+  private checkSettling(life: Life, { membership, coordinator, configurations }: Readonly<ReplicaState>): void {
+    const { settling } = membership;
+    const configuration = configurations.at(-1)?.configuration;
+    if (coordinator !== null && settling?.isDone === true && settling !== life.settled && configuration !== undefined) {
+      life.settled = settling;
+      this.tally.add("change settled");
+      checkSettled(this.history, configuration, settling.slot);
+    }
   }
 
   private checkEffects(life: Life, state: Readonly<ReplicaState>, effects: readonly Effect[]): void {
@@ -214,6 +279,11 @@ export class ProtocolChecker implements Observer {
           break;
         case "persist": {
           checkRecords(life.promised, effect.records);
+          for (const record of effect.records) {
+            if (record.kind === "accept") {
+              this.noteEntry(record.slot, record.batch);
+            }
+          }
           const parts = effect.thenSend.flatMap(({ message }) => (message.kind === "promise" ? [message] : []));
           if (parts.length > 0) {
             checkPromise(state.durable, parts);
@@ -232,7 +302,15 @@ export class ProtocolChecker implements Observer {
     if (slot !== life.applied + 1) {
       throw new Violation("12", `slot ${slot} is handed to the state machine next to ${life.applied}`);
     }
+    const before = this.configuration;
+    const { staleEntries } = this.history;
     checkApply(this.history, slot, batch);
+    this.tally.add("stale entry", this.history.staleEntries - staleEntries);
+    if (before !== undefined && this.configuration !== undefined && before !== this.configuration) {
+      for (const what of changesBetween(before, this.configuration)) {
+        this.tally.add(what);
+      }
+    }
     life.applied = slot;
   }
 
@@ -248,60 +326,5 @@ export class ProtocolChecker implements Observer {
     const adopted = checkActivation(this.history, phase1);
     this.tally.add("election won");
     this.tally.add(adopted > 0 ? "values adopted" : "nothing to adopt");
-  }
-}
-
-/** A soft grant does not outlive the process that it was given to, as far as its giver knows (§2.2): what it would cost is the time of a take-over. */
-function checkGone({ grant, now, configurations, durable }: Readonly<ReplicaState>, gone: Address): void {
-  const owner = configurations.at(-1)?.configuration.roster.find(({ replica }) => replica === grant?.owner);
-  if (grant !== null && owner?.address === gone && grant.until > Math.max(now, grant.hardUntil)) {
-    throw new Violation("gone", `replica ${durable.replica} waits for ${gone} although it knows that it is gone`);
-  }
-}
-
-/** A voter supports every coordinator whose ballot is not below what it promised, unless it is quarantined (§1.3). */
-function checkPong({ okFor, promised, ballot }: Pong, isQuarantined: boolean): void {
-  if (okFor !== (!isQuarantined && compareBallots(promised, ballot) <= 0)) {
-    throw new Violation("pong", `who promised ${formatBallot(promised)} says that it is ${okFor ? "" : "not "}for ${formatBallot(ballot)}`);
-  }
-}
-
-/** A grant to another is created and renewed by its Propose or Ping alone, and a grant's ballot never falls (38). */
-function checkGrant(before: ReplicaState["grant"], { grant, durable }: Readonly<ReplicaState>, event: Event): void {
-  if (grant === null) {
-    return;
-  }
-  const isAsked = event.kind === "receive" && (event.message.kind === "propose" || event.message.kind === "ping");
-  if (grant.owner !== durable.replica && !isAsked) {
-    throw new Violation("38", `replica ${durable.replica} grants ${formatBallot(grant.ballot)} its support, which nobody asked it for`);
-  }
-  if (before !== null && compareBallots(grant.ballot, before.ballot) < 0) {
-    throw new Violation("38", `the grant of replica ${durable.replica} falls to ${formatBallot(grant.ballot)}`);
-  }
-}
-
-/** A ballot is drawn when the last Pong of a pre-vote came in, by handover, or by a voter that needs nobody: so no server that cannot win raises it (§2.2). */
-function checkNomination(state: Readonly<ReplicaState>, { ballot, handoverOf }: Candidate, event: Event): void {
-  const isAsked = event.kind === "receive" && event.message.kind === "pong";
-  const configuration = state.configurations.at(-1)?.configuration;
-  const isAlone = configuration !== undefined && isQuorum(configuration, (replica) => replica === state.durable.replica);
-  if (handoverOf === null && !isAsked && !isAlone) {
-    throw new Violation("pre-vote", `${formatBallot(ballot)} is drawn although no pre-vote was won`);
-  }
-}
-
-/** Nobody speaks under an identity, or of a life, that is not on its disk (14; PROTOCOL §1.8). */
-function checkIdentity(synced: Durable, header: Header, message: Message): void {
-  if (header.from !== VIRGIN && header.from !== synced.replica) {
-    throw new Violation("14", `${message.kind} leaves under replica ${header.from}, but ${synced.replica} is on disk`);
-  }
-  if (message.kind === "hello" && (message.boot !== synced.boot || message.diskId !== synced.diskId)) {
-    throw new Violation(
-      "14",
-      `Hello names life ${message.boot} of disk ${message.diskId}, but ${synced.boot} of ${synced.diskId} is on it`,
-    );
-  }
-  if (message.kind === "genesisAck" && synced.replica === VIRGIN) {
-    throw new Violation("14", "GenesisAck leaves before Genesis is on disk");
   }
 }

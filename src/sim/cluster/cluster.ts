@@ -17,6 +17,7 @@ import { SimNetwork } from "../network/sim-network.js";
 import type { Observer } from "../observer.js";
 import { serverAddresses } from "../scenario/addresses.js";
 import type { Scenario } from "../scenario/scenario.js";
+import { Census } from "./census.js";
 import { Machine } from "./machine.js";
 import { Watchers } from "./watchers.js";
 
@@ -28,12 +29,14 @@ export class Cluster {
   readonly machines: readonly Machine[];
   readonly protocol: ProtocolChecker;
   readonly addresses: readonly Address[];
-  /** Servers cut off for good, in the healing. */
-  readonly abandoned = new Set<number>();
+  readonly census: Census;
+  /** The first so many machines found the cluster; the others are spares. */
+  readonly founders: number;
 
   constructor(scenario: Scenario, prng: Prng, options: { readonly drain: () => Promise<void>; readonly observers: readonly Observer[] }) {
     this.engine = new Engine(options.drain);
-    this.addresses = serverAddresses(scenario.servers);
+    this.addresses = serverAddresses(scenario.servers + scenario.spares);
+    this.founders = scenario.servers;
     this.protocol = new ProtocolChecker(this.addresses, this.tally);
     this.watchers = new Watchers(this.engine, [this.protocol, ...options.observers]);
     const { engine, tally, watchers, addresses } = this;
@@ -56,10 +59,18 @@ export class Cluster {
           index,
           address: own,
           config: configOf(scenario, addresses, index),
+          isRemoved: () => this.census.isRemoved(index),
           sessions: { ...SESSION_LIMITS, sessions: scenario.settings.sessionsMax },
           engine,
           network: this.network,
-          disk: new SimDisk({ engine, prng: splitPrng(prng), speeds, tally }),
+          disk: new SimDisk({
+            engine,
+            prng: splitPrng(prng),
+            speeds,
+            tally,
+            bearsLoss: () => this.census.bearsLossOf(index),
+            onWiped: () => this.onWiped(index),
+          }),
           prng: splitPrng(prng),
           tally,
           watchers,
@@ -72,6 +83,38 @@ export class Cluster {
           },
         }),
     );
+    this.census = new Census(this.machines, this.addresses, this.protocol);
+    for (const spare of this.machines.slice(scenario.servers)) {
+      spare.unusable = "not there yet";
+    }
+  }
+
+  /** The addresses of the members, of the newest decided configuration; of the founders before there is one. */
+  get members(): readonly Address[] {
+    return this.census.configuration?.roster.map(({ address }) => address) ?? this.addresses.slice(0, this.founders);
+  }
+
+  /**
+   * A founder that lost its disk comes back with its old list of servers, as long as another one on it is a member and knows the cluster. Else
+   * the list would found a second one, and the manual says to start it by joining (PROTOCOL §4.8).
+   */
+  private onWiped(index: number): void {
+    this.protocol.emptied(index);
+    const { census } = this;
+    const isKnown = this.machines.some(
+      (machine) => machine.index !== index && machine.index < this.founders && census.isMember(machine.index),
+    );
+    if (census.configuration !== undefined && this.protocol.decided > 0 && !isKnown) {
+      this.machine(index).joinThrough(this.members.filter((member) => member !== this.addresses[index]));
+    }
+  }
+
+  /** A new server on this machine: an empty disk, and the members to ask. */
+  add(index: number): void {
+    const machine = this.machine(index);
+    machine.joinThrough(this.members.filter((member) => member !== this.addresses[index]));
+    machine.unusable = null;
+    machine.start();
   }
 
   machine(index: number): Machine {
@@ -84,7 +127,7 @@ export class Cluster {
 
   /** Starts all machines, each within `withinMs`. */
   startAll(prng: Prng, withinMs: number): void {
-    for (const machine of this.machines) {
+    for (const machine of this.machines.slice(0, this.founders)) {
       this.engine.after(nextInt(prng, 0, withinMs * 1000 + 1), () => machine.start());
     }
   }
@@ -109,14 +152,13 @@ export class Cluster {
   }
 }
 
-function configOf({ settings }: Scenario, addresses: readonly Address[], index: number): ServerConfig {
+function configOf({ settings, servers }: Scenario, addresses: readonly Address[], index: number): ServerConfig {
   const listen = { host: "127.0.0.1", port: 1 };
   const defaults = Object.fromEntries(Object.entries(LIMITS).map(([name, limit]) => [name, limit.default])) as {
     -readonly [K in keyof typeof LIMITS]: number;
   };
   return {
     ...defaults,
-    removeAfterMs: 0,
     ...settings,
     join: [],
     electable: true,
@@ -125,7 +167,7 @@ function configOf({ settings }: Scenario, addresses: readonly Address[], index: 
     clientAddress: `127.0.0.1:${8000 + index}`,
     paxosListen: listen,
     paxosAddress: present(addresses[index], "the server is of the cluster"),
-    replicas: addresses,
+    replicas: index < servers ? addresses.slice(0, servers) : addresses.slice(index, index + 1),
     warnings: [],
     dataDir: "/data",
     logLevel: "info",

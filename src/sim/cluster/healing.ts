@@ -4,7 +4,7 @@
  */
 import { present } from "../../base/assert.js";
 import type { Hash64 } from "../../base/hash64.js";
-import { nextChance, type Prng } from "../../base/prng.js";
+import type { Prng } from "../../base/prng.js";
 import { isFounded } from "../../paxos/election.js";
 import type { Address } from "../../paxos/ids.js";
 import { hasIdentity } from "../../paxos/membership.js";
@@ -12,8 +12,12 @@ import type { ReplicaState } from "../../paxos/replica.js";
 import { Violation } from "../observer.js";
 import type { Scenario } from "../scenario/scenario.js";
 import type { Clients } from "../workload/clients.js";
+import { LEFT_DEAD } from "./census.js";
 import type { Cluster } from "./cluster.js";
+import type { Machine } from "./machine.js";
 import type { Nemesis } from "./nemesis.js";
+import { chooseLeft, leaveBehind } from "./survivors.js";
+import { coreOf, introduce, restlessness, restMs, startAll, type Ward } from "./ward.js";
 
 const MICROS_A_MILLI = 1000;
 /** Start, catch-up and back-offs of what was down or unreachable, on top of ten election waits. The slowest of hundreds of seeds took 7 s in all. */
@@ -26,7 +30,6 @@ const REST_WAITS = 1;
 const CALM_WAITS = 3;
 /** How often the state of things is looked at. */
 const LOOK_MS = 20;
-const FOREVER_MS = 1e9;
 /** How often a server that is down is started again until the cluster is founded. */
 const REVIVE_MS = 200;
 /** Until a cluster that lost its quorum has come to rest, and how long it must stay so. */
@@ -37,47 +40,83 @@ const FOUNDING_MS = 60_000;
 
 export type Patient = { readonly cluster: Cluster; readonly nemesis: Nemesis; readonly scenario: Scenario; readonly clients: Clients };
 
-/** Heals, and waits until the core is well; a core that does not become well is a violation. False where nothing can be asked of it. */
-export async function heal(patient: Patient, prng: Prng): Promise<boolean> {
+/**
+ * Heals, and waits until the core is well; a core that does not become well is a violation. Returns the core: the servers through which
+ * everything must be readable. Empty where nothing can be asked of them.
+ */
+export async function heal(patient: Patient, prng: Prng): Promise<readonly number[]> {
   const { cluster, nemesis, scenario } = patient;
   const { engine, watchers, tally } = cluster;
   nemesis.end();
   if (!(await found(patient))) {
     tally.add("never founded");
-    return false;
+    return [];
   }
-  for (const index of scenario.left) {
-    abandon(cluster, index, scenario.core.length === 0 || nextChance(prng, 0.5));
+  const outlook = chooseLeft(cluster, scenario);
+  leaveBehind(cluster, outlook, prng);
+  const ward: Ward = { cluster, scenario, clients: patient.clients, left: outlook.left };
+  introduce(ward);
+  startAll(ward);
+  watchers.tell((observer) => observer.healing?.(engine.now, coreOf(ward)));
+  if (outlook.kind === "blocked") {
+    await demandBlocked(ward);
+    return [];
   }
-  for (const machine of cluster.machines) {
-    if (!scenario.left.includes(machine.index)) {
-      machine.start();
-    }
+  if (outlook.kind === "open") {
+    tally.add("nothing demanded");
+    return [];
   }
-  watchers.tell((observer) => observer.healing?.(engine.now, scenario.core));
-  if (scenario.core.length === 0) {
-    await demandBlocked(patient);
-    return false;
-  }
-  const { grantMs } = scenario.settings;
-  const boundMs = ELECTION_WAITS * (grantMs + SPREAD_MS) + SLACK_MS + backlogMs(patient);
-  const began = engine.now;
   const replayed = tally.of("net replay");
-  const look = new Look(patient);
+  const look = new Look(ward);
   look.start();
+  const isWell = (await demandWell(ward, look)) && (await demandRest(ward, look));
+  look.isOver = true;
+  if (isWell) {
+    await demandCalm(ward, replayed);
+  }
+  return isWell ? coreOf(ward) : [];
+}
+
+async function demandWell(ward: Ward, look: Look): Promise<boolean> {
+  const { cluster, scenario } = ward;
+  const { engine, watchers, tally } = cluster;
+  const boundMs = ELECTION_WAITS * (scenario.settings.grantMs + SPREAD_MS) + SLACK_MS + backlogMs(ward);
+  const began = engine.now;
   await cluster.run(engine.now + boundMs * MICROS_A_MILLI, () => look.isWell);
   if (look.isWell) {
     tally.add("healed");
     tally.add("healing ms", Math.round((engine.now - began) / MICROS_A_MILLI));
-    await demandCalm(patient, replayed);
   } else if (isUnfoundable(cluster)) {
     tally.add("never founded");
   } else if (watchers.failure === null) {
     watchers.fail(
-      new Violation("liveness", `the core ${names(scenario.core)} is not well ${boundMs} ms after the faults ended: ${look.trouble()}`),
+      new Violation("liveness", `the core ${names(coreOf(ward))} is not well ${boundMs} ms after the faults ended: ${look.trouble()}`),
     );
   }
   return look.isWell;
+}
+
+/** Whoever came back is a member again, and votes where the autopilot is on; who was left behind does not. */
+async function demandRest(ward: Ward, look: Look): Promise<boolean> {
+  const { cluster, scenario } = ward;
+  const { engine, watchers, tally } = cluster;
+  // Acceptors that fail at random may lose their votes again and again; and partial partitions that are held are not healed.
+  if (scenario.settings.failRate > 0 || scenario.held.length > 0) {
+    return true;
+  }
+  const boundMs = restMs(ward);
+  const began = engine.now;
+  await cluster.run(engine.now + boundMs * MICROS_A_MILLI, () => look.isWell && restlessness(ward) === null);
+  const restless = restlessness(ward);
+  if (restless !== null || !look.isWell) {
+    watchers.fail(
+      new Violation("liveness", `${restless ?? "the core is not well"} ${boundMs} ms after the cluster was well: ${look.trouble()}`),
+    );
+    return false;
+  }
+  tally.add("came to rest");
+  tally.add("rest ms", Math.round((engine.now - began) / MICROS_A_MILLI));
+  return true;
 }
 
 function knowsFounded(state: Readonly<ReplicaState>): boolean {
@@ -85,7 +124,7 @@ function knowsFounded(state: Readonly<ReplicaState>): boolean {
 }
 
 /** Writes that nobody waits for any more are decided all the same, before the new ones: how long that takes at most. */
-function backlogMs({ scenario, clients }: Patient): number {
+function backlogMs({ scenario, clients }: Ward): number {
   const { settings, speeds } = scenario;
   const roundMs = (2 * (speeds.linkMax + speeds.diskMax)) / MICROS_A_MILLI;
   return Math.ceil((clients.unknownWrites * roundMs) / (settings.windowSlots * settings.batchMaxCommands));
@@ -96,10 +135,11 @@ function backlogMs({ scenario, clients }: Patient): number {
  * and nothing is asked of the core. False then.
  */
 async function found({ cluster, scenario }: Patient): Promise<boolean> {
-  const { engine, watchers, machines, protocol } = cluster;
+  const { engine, watchers, protocol } = cluster;
+  const machines = cluster.machines.slice(0, cluster.founders);
   // That all hold Genesis is not enough: until somebody knows it of all, the loss of one of them stops everything.
   const isDone = (): boolean =>
-    protocol.history.founded.size === machines.length &&
+    cluster.addresses.slice(0, cluster.founders).every((address) => protocol.history.founded.has(address)) &&
     (protocol.decided > 0 || machines.every(({ server }) => server !== null && knowsFounded(server.replicaState)));
   if (isDone()) {
     return true;
@@ -115,7 +155,7 @@ async function found({ cluster, scenario }: Patient): Promise<boolean> {
   };
   revive();
   const held = scenario.held.length > 0;
-  const lost = machines.some(({ disk }) => disk.damaged);
+  const lost = machines.some(isSpoilt);
   await cluster.run(engine.now + FOUNDING_MS * MICROS_A_MILLI, isDone);
   isOver = true;
   if (!isDone() && !lost && !held && watchers.failure === null) {
@@ -138,13 +178,17 @@ function isUnfoundable({ machines, protocol }: Cluster): boolean {
   const isFounding = (text: string | null | undefined): boolean => text?.includes("being founded") === true;
   return (
     protocol.decided === 0 &&
-    machines.some(({ disk }) => disk.damaged) &&
+    machines.some(isSpoilt) &&
     machines.every(({ server }) => server === null || isFounding(server.replicaStatus().blocked))
   );
 }
 
+function isSpoilt({ disk }: Machine): boolean {
+  return disk.damaged || disk.past.wiped;
+}
+
 /** `replayed`: messages that came again until the healing began. Where nothing fails any more nobody may depose the coordinator: servers that fight over ballots may be well for a moment, and useless. */
-async function demandCalm({ cluster, scenario }: Patient, replayed: number): Promise<void> {
+async function demandCalm({ cluster, scenario }: Ward, replayed: number): Promise<void> {
   const { engine, watchers, tally } = cluster;
   const waitMicros = (scenario.settings.grantMs + SPREAD_MS) * MICROS_A_MILLI;
   await cluster.run(engine.now + REST_WAITS * waitMicros);
@@ -162,9 +206,9 @@ async function demandCalm({ cluster, scenario }: Patient, replayed: number): Pro
  * Without a quorum nothing may be decided, however long it lasts, and every server that is left must say whom it needs. What was proposed
  * when the quorum went may be decided first by those who had accepted it.
  */
-async function demandBlocked({ cluster, scenario, clients }: Patient): Promise<void> {
-  const { engine, watchers, tally, protocol } = cluster;
-  const living = cluster.machines.filter(({ index }) => !scenario.left.includes(index));
+async function demandBlocked({ cluster, left, clients }: Ward): Promise<void> {
+  const { engine, watchers, tally, protocol, machines } = cluster;
+  const living = machines.filter(({ index, unusable }) => unusable === null && !left.includes(index));
   await cluster.run(engine.now + SETTLE_MS * MICROS_A_MILLI);
   const { decided } = protocol;
   for (const { index } of living) {
@@ -174,50 +218,56 @@ async function demandBlocked({ cluster, scenario, clients }: Patient): Promise<v
   if (protocol.decided !== decided) {
     watchers.fail(new Violation("30", `slots up to ${protocol.decided} are decided without a quorum, after ${decided}`));
   }
-  for (const { index, server } of living) {
-    const text = server?.replicaStatus().blocked ?? "";
-    const unnamed = scenario.left.filter((lost) => !text.includes(cluster.addresses[lost] as Address));
-    // While it does not know of all that they hold Genesis it names those, and they would make a quorum.
-    const enough = text.includes("being founded") ? unnamed.length < scenario.left.length : unnamed.length === 0;
-    if (server !== null && !enough) {
-      watchers.fail(new Violation("blocked", `n${index + 1} does not say that it needs ${names(unnamed)}: ${JSON.stringify(text)}`));
+  for (const machine of living) {
+    const complaint = blockedComplaint(cluster, machine, left);
+    if (complaint !== null) {
+      watchers.fail(new Violation("blocked", complaint));
     }
   }
   tally.add("blocked");
 }
 
-function abandon(cluster: Cluster, index: number, dead: boolean): void {
-  if (dead) {
-    cluster.machine(index).kill();
-    cluster.machine(index).unusable = "left dead"; // nor does a start that is due bring it back
-    return;
+/** What is wrong with what this server says of its being blocked: it names servers that together with those that live make a quorum. */
+function blockedComplaint({ census, machines }: Cluster, { index, server }: Machine, left: readonly number[]): string | null {
+  const text = server?.replicaStatus().blocked;
+  if (server === null || (text ?? "") === "") {
+    return server === null ? null : `n${index + 1} says nothing although no quorum is left`;
   }
-  const others = cluster.machines.map((machine) => machine.index).filter((other) => other !== index);
-  cluster.network.begin({ kind: "split", at: 0, forMs: FOREVER_MS, groups: [[index], others] });
-  cluster.machine(index).start();
+  if (!census.isVoter(index) || server.replicaStatus().configuration?.epoch !== census.configuration?.epoch) {
+    return null; // it may know no better
+  }
+  const isNamed = (machine: Machine): boolean => text?.includes(census.addressOf(machine.index)) === true;
+  const isEnough = census.isSomeQuorum((machine) => (machine.unusable === null && !left.includes(machine.index)) || isNamed(machine));
+  const isLost = !census.isSomeQuorum(({ unusable }) => unusable === null || unusable === LEFT_DEAD);
+  // While it does not know of all that they hold Genesis it names those, and they would make a quorum. What is lost for good nobody can start.
+  const isRight = isEnough || (isLost && text?.includes("recover") === true);
+  return isRight || (machines.length > 0 && text?.includes("being founded") === true)
+    ? null
+    : `n${index + 1} does not say whom it needs of ${names(left)}: ${JSON.stringify(text)}`;
 }
 
 /** Looks again and again, and asks for a write through each server of the core as soon as it runs. */
 class Look {
-  private readonly patient: Patient;
+  private readonly ward: Ward;
   private readonly asked = new Set<number>();
   private readonly written = new Set<number>();
   isWell = false;
+  isOver = false;
 
-  constructor(patient: Patient) {
-    this.patient = patient;
+  constructor(ward: Ward) {
+    this.ward = ward;
   }
 
   start(): void {
     this.look();
-    if (!this.isWell) {
-      this.patient.cluster.engine.after(LOOK_MS * MICROS_A_MILLI, () => this.start());
+    if (!this.isOver) {
+      this.ward.cluster.engine.after(LOOK_MS * MICROS_A_MILLI, () => this.start());
     }
   }
 
   /** What is still missing, for a person. */
   trouble(): string {
-    const { cluster } = this.patient;
+    const { cluster } = this.ward;
     const each = cluster.machines.map(({ server, index, unusable, host }) => {
       const status = server?.replicaStatus();
       const what = status === undefined ? (unusable ?? (host === null ? "down" : "starting")) : `${status.role} decided=${status.decided}`;
@@ -227,27 +277,24 @@ class Look {
   }
 
   private look(): void {
-    const { cluster, scenario, clients } = this.patient;
-    for (const machine of cluster.machines) {
-      if (!scenario.left.includes(machine.index)) {
-        machine.start(); // one that was told to stop before the healing may come to its end only now
-      }
-    }
-    for (const index of scenario.core) {
+    const { cluster, clients } = this.ward;
+    startAll(this.ward); // one that was told to stop before the healing may come to its end only now
+    const core = coreOf(this.ward);
+    for (const index of core) {
       if (!this.asked.has(index) && cluster.server(index) !== null) {
         this.asked.add(index);
         clients.insist(index, () => this.written.add(index));
       }
     }
-    this.isWell = scenario.core.every((index) => this.written.has(index)) && this.isOne();
+    this.isWell = core.length > 0 && core.every((index) => this.written.has(index)) && this.isOne(core);
   }
 
   /** Every server of the core has applied the same slots, to the same state. */
-  private isOne(): boolean {
-    const { cluster, scenario } = this.patient;
+  private isOne(core: readonly number[]): boolean {
+    const { cluster } = this.ward;
     let slot = -1;
     let hash: Hash64 | null = null;
-    for (const index of scenario.core) {
+    for (const index of core) {
       const store = cluster.server(index)?.store;
       if (store === undefined || store.busy || (slot >= 0 && store.appliedSlot !== slot)) {
         return false;

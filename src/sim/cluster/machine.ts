@@ -33,6 +33,8 @@ export type MachineOptions = {
   readonly index: number;
   readonly address: Address;
   readonly config: ServerConfig;
+  /** Whether the log says that the id on this disk is never given again: its server ends then. */
+  readonly isRemoved: () => boolean;
   /** Limits of the state machine. */
   readonly sessions: SessionLimits;
   readonly engine: Engine;
@@ -57,6 +59,8 @@ export class Machine {
   private running: Server | null = null;
   /** Why it cannot be started again; null while it can. */
   unusable: string | null = null;
+  /** The members that its server asks to let it join; empty where it is one of those that found the cluster. */
+  private join: readonly Address[] = [];
   /** What to do when the process has died by a planned crash or by itself. */
   onDeath: (how: string) => void = () => {};
 
@@ -106,6 +110,23 @@ export class Machine {
       }
     });
     engine.stir();
+  }
+
+  /** From its next start on its server is told to join the cluster of `members`. */
+  joinThrough(members: readonly Address[]): void {
+    this.join = members;
+  }
+
+  /** The members it is told to ask, or with whom it was told to found the cluster. */
+  get contacts(): readonly string[] {
+    return this.join.length > 0 ? this.join : this.options.config.replicas;
+  }
+
+  /** An operator sets its data aside: the server ends, and the next one begins on an empty disk. */
+  empty(): void {
+    this.kill();
+    this.disk.wipe();
+    this.unusable = null;
   }
 
   /** kill -9: the system's cache survives. */
@@ -161,7 +182,9 @@ export class Machine {
   }
 
   private async serve(host: Host, storage: Storage, store: KvStore): Promise<void> {
-    const { config, network, watchers, address, index } = this.options;
+    const { network, watchers, address, index } = this.options;
+    const { join } = this;
+    const config = join.length === 0 ? this.options.config : { ...this.options.config, replicas: [address], join };
     const port = network.portOf(host, address);
     const server = new Server({
       config,
@@ -217,6 +240,9 @@ export class Machine {
     host.kill();
     if (status === EXIT_STATUS.bug) {
       this.options.watchers.fail(new Violation("assertion", `n${this.index + 1} stops on a bug: ${this.lastWords}`));
+    } else if (status === EXIT_STATUS.halted && this.options.isRemoved()) {
+      this.options.tally.add("removed server ended");
+      this.unusable = "removed";
     } else if (status === EXIT_STATUS.halted && !this.disk.damaged) {
       this.options.watchers.fail(new Violation("halted", `n${this.index + 1} halts although its disk is whole: ${this.lastWords}`));
     } else if (status === EXIT_STATUS.halted) {

@@ -41,6 +41,7 @@ export function demoScenario(name: string, durationMs: number, faults: readonly 
     name,
     seed: 1,
     servers: 5,
+    spares: 0,
     durationMs,
     settings: PLAIN_SETTINGS,
     speeds: PLAIN_SPEEDS,

@@ -147,16 +147,19 @@ for (const fault of DAMAGES) {
   });
 }
 
-test("a wiped disk is empty at the next death, not before", async () => {
+test("a wiped disk is empty at the next death, not before, and as good as new", async () => {
   const world = new DiskWorld(5);
   const { life, storage } = await world.reopen("new");
   await world.during(life, world.scribble(life, storage, 5));
+  world.disk.begin({ ...window, kind: "rot", what: "log", flips: 1 });
+  assert.equal(world.disk.damaged, true);
   world.disk.begin({ ...window, kind: "wipe" })();
   assert.notEqual(fingerprint(world.disk), "");
-  assert.equal(world.disk.damaged, false);
+  assert.equal(world.disk.past.wiped, false);
   world.end(life.host, false);
   assert.equal(fingerprint(world.disk), "");
-  assert.equal(world.disk.damaged, true);
+  assert.equal(world.disk.past.wiped, true);
+  assert.equal(world.disk.damaged, false);
   const second = world.begin();
   const opened = await world.during(second, world.open(second));
   assert.ok(opened !== null && !(opened instanceof StorageFailure) && opened.isNew);

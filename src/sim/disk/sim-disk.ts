@@ -27,6 +27,10 @@ export type SimDiskOptions = {
   readonly tally: Tally;
   /** Bytes that all files together may take; no bound where it is left out. */
   readonly capacity?: number;
+  /** Asked before anything on it is lost or damaged: whether the others can do without it. They always can where it is left out. */
+  readonly bearsLoss?: () => boolean;
+  /** It is empty from now on. */
+  readonly onWiped?: () => void;
 };
 
 /** All files of a disk as a backup has them: the content by name, by directory. */
@@ -83,7 +87,7 @@ export class SimDisk {
     this.fate = splitPrng(options.prng);
   }
 
-  /** Whether a fault took effect after which this disk may be another one, or be refused: it was wiped or restored, or something on it was damaged. It stays so. */
+  /** Whether something on it was damaged, or a copy put in its place, so that it may be refused. It stays so until it is wiped. */
   get damaged(): boolean {
     return this.isDamaged;
   }
@@ -132,12 +136,21 @@ export class SimDisk {
     }
     const { wipe, restore } = this.atDeath;
     this.atDeath = { wipe: false, restore: null };
-    if (wipe) {
+    if (wipe && this.maySpoil()) {
       this.wipe();
     }
-    if (restore !== null) {
+    if (restore !== null && this.maySpoil()) {
       this.restore(restore);
     }
+  }
+
+  /** Whether the cluster can do without what is here; a refusal is counted. */
+  private maySpoil(): boolean {
+    const may = this.options.bearsLoss?.() !== false;
+    if (!may) {
+      this.options.tally.add("disk loss withheld");
+    }
+    return may;
   }
 
   /** The power went, and with it the process: what was not synced is lost in any subset of sectors, names from some change on. */
@@ -166,12 +179,13 @@ export class SimDisk {
     for (const directory of this.directories.values()) {
       directory.replace(new Map());
     }
-    this.isDamaged = true;
-    this.mayLose = true;
+    this.isDamaged = false;
+    this.mayLose = false;
     this.wasWiped = true;
     this.isRestored = false;
     this.logDamaged = false;
     this.options.tally.add("disk wiped");
+    this.options.onWiped?.();
   }
 
   /** All files as the system sees them now. */
@@ -321,7 +335,7 @@ export class SimDisk {
       inode.failSync(this.fate);
       throw new DiskError("EIO", name);
     }
-    if (!this.faults.waits("misdirect")) {
+    if (!this.faults.waits("misdirect") || !this.maySpoil()) {
       inode.write(position, bytes, durable);
       return;
     }
@@ -394,6 +408,9 @@ export class SimDisk {
   }
 
   private decay(what: "log" | "snapshot", flips: number): void {
+    if (!this.maySpoil()) {
+      return;
+    }
     for (const { names } of this.directories.values()) {
       if (what === "log" && this.logDamaged) {
         return;

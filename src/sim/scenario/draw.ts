@@ -38,24 +38,32 @@ const CROWD_WINDOW_MIN = 16;
 const CROWD = { clients: 40, pauseMs: 800, keys: 170 } as const;
 const MINUTE_MS = 60_000;
 
+type Autopilot = Pick<Settings, "removeAfterMs" | "stableMs" | "minVoters">;
+const NO_AUTOPILOT: Autopilot = { removeAfterMs: 0, stableMs: 3000, minVoters: 1 };
+/** How likely the autopilot is on. */
+const AUTOPILOT_CHANCE = 0.8;
+
 /** The scenario of `seed`; the same for the same options. */
 export function drawScenario(seed: number, options: DrawOptions = {}): Scenario {
   const prng = seedPrng(seed);
   const frame = drawFrame(splitPrng(prng), seed, options);
-  const settings = drawSettings(splitPrng(prng), frame);
+  const everyday = drawSettings(splitPrng(prng), frame);
   const scenario: Scenario = {
     name: "swarm",
     seed,
     servers: frame.servers,
+    spares: 0,
     durationMs: frame.durationMs,
-    settings,
+    settings: { ...everyday, ...NO_AUTOPILOT },
     speeds: drawSpeeds(splitPrng(prng)),
-    workload: drawWorkload(splitPrng(prng), frame, settings),
+    workload: drawWorkload(splitPrng(prng), frame, everyday),
     faults: drawFaults(splitPrng(prng), frame, options.faults ?? FAULT_KINDS),
     held: [],
     ...drawCore(splitPrng(prng), frame),
   };
-  return seed % SCHEDULE_EVERY === 0 && !frame.isLong && options.faults === undefined ? drawSchedule(splitPrng(prng), scenario) : scenario;
+  const ofSchedule = splitPrng(prng);
+  const base = { ...scenario, settings: { ...everyday, ...drawAutopilot(splitPrng(prng), everyday) } };
+  return seed % SCHEDULE_EVERY === 0 && !frame.isLong && options.faults === undefined ? drawSchedule(ofSchedule, base) : base;
 }
 
 function drawFrame(prng: Prng, seed: number, options: DrawOptions): Frame {
@@ -74,7 +82,18 @@ function drawFrame(prng: Prng, seed: number, options: DrawOptions): Frame {
   };
 }
 
-function drawSettings(prng: Prng, { pingMs, servers }: Frame): Settings {
+/** Off in some seeds; else so impatient that voters come and go in every minute. */
+function drawAutopilot(prng: Prng, { grantMs }: Pick<Settings, "grantMs">): Autopilot {
+  return nextChance(prng, AUTOPILOT_CHANCE)
+    ? {
+        removeAfterMs: grantMs * pick(prng, [2, 3, 3, 6]),
+        stableMs: pick(prng, [0, grantMs, 2 * grantMs, 3000]),
+        minVoters: pick(prng, [1, 1, 1, 2, 3]),
+      }
+    : NO_AUTOPILOT;
+}
+
+function drawSettings(prng: Prng, { pingMs, servers }: Frame): Omit<Settings, keyof Autopilot> {
   const grantMs = pingMs * pick(prng, [4, 6, 6]);
   return {
     pingMs,
@@ -101,7 +120,7 @@ function drawSpeeds(prng: Prng): Speeds {
   return { linkMin: link, linkMax: link * pick(prng, [1, 3]), diskMin: disk, diskMax: disk * pick(prng, [1, 4]) };
 }
 
-function drawWorkload(prng: Prng, { isLong }: Frame, settings: Settings): Workload {
+function drawWorkload(prng: Prng, { isLong }: Frame, settings: Omit<Settings, keyof Autopilot>): Workload {
   const clients = pick(prng, [1, 2, 3, 5, 8]);
   const workload: Workload = {
     clients,

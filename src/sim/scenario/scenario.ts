@@ -22,6 +22,10 @@ export type Settings = {
   readonly segmentBytes: number;
   /** The most sessions of the state machine; a limit of the log's meaning, so the same on all servers. */
   readonly sessionsMax: number;
+  /** The autopilot: when a voter loses its vote (0: never), when it gets it back, and how many voters stay at least. Milliseconds. */
+  readonly removeAfterMs: number;
+  readonly stableMs: number;
+  readonly minVoters: number;
 };
 
 /** The speeds of a calm world. Microseconds, uniform in [min, max]. */
@@ -55,6 +59,8 @@ export type Scenario = {
   /** Of all streams of randomness inside the run. */
   readonly seed: number;
   readonly servers: number;
+  /** Machines on top, without a server until one is added; their numbers follow. */
+  readonly spares: number;
   /** How long faults go on. Milliseconds of virtual time; the healing after it comes on top. */
   readonly durationMs: number;
   readonly settings: Settings;
@@ -64,8 +70,11 @@ export type Scenario = {
   readonly faults: readonly Fault[];
   /** Faults that begin at their time and last to the end of the run, the healing included. */
   readonly held: readonly Fault[];
-  /** The servers that must be well after the healing: with a coordinator in reach, writing and reading, of one state. Empty: no quorum is left, and nothing may be decided. */
+  /**
+   * Where faults are held: the servers that must be well after the healing, with a coordinator in reach, writing and reading, of one state.
+   * Elsewhere these are all that are whole and members by then. Empty, with somebody left: no quorum is to be left, and nothing may be decided.
+   */
   readonly core: readonly number[];
-  /** The servers that are dead or cut off for good from the healing on; the others hold a quorum, unless the core is empty. */
+  /** Who is to be dead or cut off for good from the healing on. Who votes by then is not known before: if need be some are spared, or others left too. */
   readonly left: readonly number[];
 };

@@ -90,7 +90,8 @@ const SCHEDULES: Readonly<Record<string, Schedule>> = {
     return {
       servers: 5,
       durationMs: 20_000,
-      settings: { ...base.settings, keepSlots: pick(prng, [0, 1000]) },
+      // It must keep its vote while it is away: without one nobody could be elected.
+      settings: { ...base.settings, keepSlots: pick(prng, [0, 1000]), removeAfterMs: 0 },
       faults: [{ kind: "split", at: SETTLED_MS, forMs: 8000, groups: [[late], order.slice(1)] }],
       held: [{ kind: "star", at: SETTLED_MS + 7900, forMs: FOREVER_MS, order }],
       core: [late],

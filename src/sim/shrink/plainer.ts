@@ -22,6 +22,9 @@ export const PLAIN_SETTINGS: Settings = {
   quotaBytes: 2 * 1024 * 1024 * 1024,
   segmentBytes: 256 * 1024,
   sessionsMax: SESSIONS_MAX,
+  removeAfterMs: 0,
+  stableMs: 3000,
+  minVoters: 1,
 };
 
 export const PLAIN_SPEEDS: Speeds = { linkMin: 100, linkMax: 300, diskMin: 100, diskMax: 500 };

@@ -37,6 +37,7 @@ const SCENARIO: Scenario = {
   name: "swarm",
   seed: 7,
   servers: 5,
+  spares: 0,
   durationMs: 60_000,
   settings: { ...PLAIN_SETTINGS, keepSlots: 1, windowSlots: 2 },
   speeds: { ...PLAIN_SPEEDS, diskMax: 9999 },
