@@ -56,6 +56,8 @@ export type Outcome = {
   readonly undecidedWindows: number;
   readonly linearizable: "yes" | "no" | "undecided";
   readonly longestWithoutWriteMs: number;
+  /** When that ended, seconds since the beginning. */
+  readonly longestUntil: number;
   readonly violations: readonly string[];
 };
 
@@ -259,12 +261,13 @@ class Campaign {
       coordinatorChanges,
       configurationChanges,
       voterCounts: sorted(new Map([...watch.voterCounts].map(([voters, times]) => [`${voters}`, times]))),
-      unknown: load.unknown.size + sum(Object.entries(outcomes).filter(([kind]) => kind.endsWith("unknown"))),
+      unknown: load.unknown.size + sum(Object.entries(outcomes).filter(([kind]) => kind.endsWith(" unknown"))),
       lostWrites: this.lost,
       windows: windows.checked,
       undecidedWindows: windows.undecided,
       linearizable: windows.violations.length > 0 ? "no" : windows.undecided > 0 || windows.checked === 0 ? "undecided" : "yes",
       longestWithoutWriteMs: Math.round(recorders.longestWithoutWriteMs),
+      longestUntil: recorders.longestUntil,
       violations: this.violations,
     };
   }

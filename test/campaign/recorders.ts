@@ -1,11 +1,11 @@
 /**
- * Clients that read, write and delete a few keys through all servers and record what each was told, for `synod check-history`. Every
+ * Clients that read, write, swap and delete a few keys through all servers and record what each was told, for `synod check-history`. Every
  * value is written once, so that a read tells whose write it saw. The history comes in windows with keys of their own: each is a whole
  * history by itself, in which every key is absent at the beginning, and no write of an older one, however late, can be seen in it.
  * It must leave out nothing that may have happened.
  */
 import assert from "node:assert/strict";
-import { nextChance, nextInt, type Prng, seedPrng } from "../../src/base/prng.js";
+import { nextInt, type Prng, seedPrng } from "../../src/base/prng.js";
 import { StoreError, type SynodClient } from "../../src/client/index.js";
 import type { Input, Operation, Output } from "../../src/sim/workload/operation.js";
 import type { Cluster } from "../support/cluster.js";
@@ -13,6 +13,7 @@ import { eachOf, pause, until } from "../support/wait.js";
 
 const TIMEOUT_MS = 3000;
 const NANOS_PER_MICRO = 1000;
+const MICROS_A_SECOND = 1_000_000;
 const READ_BACK_MS = 60_000;
 const READ_BACK_WIDTH = 4;
 
@@ -36,6 +37,8 @@ export class Recorders {
   /** How often each operation ended in each way, as "put ok". */
   readonly outcomes = new Map<string, number>();
   longestWithoutWriteMs = 0;
+  /** When that ended, seconds since the recorders began. */
+  longestUntil = 0;
   private readonly options: RecordersOptions;
   private readonly cluster: Cluster;
   /** One for each server. */
@@ -90,7 +93,10 @@ export class Recorders {
     return operation.outcome === "ok" ? operation : null;
   }
 
-  /** Every other client keeps to one server, whatever becomes of it, and so sees what one that is cut off says. */
+  /**
+   * Some clients keep to one server, whatever becomes of it, and so see what one that is cut off says; their writes are asked once. The
+   * others go on to the next server, and ask the same write there in the same session.
+   */
   private clientNumber(number: number): SynodClient {
     const { endpoints } = this.cluster;
     const first = number % endpoints.length;
@@ -99,17 +105,28 @@ export class Recorders {
     return this.cluster.client({
       endpoints: [...endpoints.slice(first, isFaithful ? first + 1 : endpoints.length), ...others],
       timeoutMs: TIMEOUT_MS,
+      exactlyOnce: !isFaithful,
     });
   }
 
   private async record(number: number): Promise<void> {
     const client = this.clientNumber(number);
     const prng = seedPrng(this.options.seed * 1000 + number);
-    for (let n = 0; !this.stopping; n++) {
+    // What this client saw last of each key of the window: what a swap expects.
+    let seen = new Map<string, string | null>();
+    for (let n = 0, window = this.window; !this.stopping; n++) {
+      if (window !== this.window) {
+        window = this.window;
+        seen = new Map();
+      }
       const { operations, open } = this;
-      const key = keyOf(this.window, nextInt(prng, 0, this.options.keys));
-      const asking = this.ask(client, { client: number, key, input: drawInput(prng, `c${number}.${n}`) }).then((operation) => {
+      const key = keyOf(window, nextInt(prng, 0, this.options.keys));
+      const input = drawInput(prng, `c${number}.${n}`, seen.get(key) ?? null);
+      const asking = this.ask(client, { client: number, key, input }).then((operation) => {
         operations.push(operation);
+        if (operation.outcome === "ok") {
+          seen.set(key, valueAfter(operation));
+        }
       });
       open.add(asking);
       await asking;
@@ -121,9 +138,9 @@ export class Recorders {
   private async ask(client: SynodClient, asked: Pick<Operation, "client" | "key" | "input">): Promise<Operation> {
     const start = this.now();
     const [outcome, output] = await perform(client, asked.key, asked.input);
-    const kind = `${asked.input.op} ${outcome}`;
+    const kind = `${asked.input.op} ${outcome}${output?.swapped === false ? ", another value" : ""}`;
     this.outcomes.set(kind, (this.outcomes.get(kind) ?? 0) + 1);
-    if (outcome === "ok" && asked.input.op !== "get") {
+    if (outcome === "ok" && asked.input.op !== "get" && output?.swapped !== false) {
       this.noteGap();
     }
     const server = Math.max(0, this.cluster.endpoints.indexOf(client.endpoint));
@@ -132,7 +149,10 @@ export class Recorders {
 
   private noteGap(): void {
     const now = performance.now();
-    this.longestWithoutWriteMs = Math.max(this.longestWithoutWriteMs, now - this.wroteAt);
+    if (now - this.wroteAt > this.longestWithoutWriteMs) {
+      this.longestWithoutWriteMs = now - this.wroteAt;
+      this.longestUntil = Math.round(this.now() / MICROS_A_SECOND);
+    }
     this.wroteAt = now;
   }
 
@@ -145,11 +165,20 @@ function keyOf(window: number, key: number): string {
   return `w${window}-k${key}`;
 }
 
-function drawInput(prng: Prng, value: string): Input {
-  if (nextChance(prng, 0.5)) {
+function drawInput(prng: Prng, value: string, expected: string | null): Input {
+  const drawn = nextInt(prng, 0, 100);
+  if (drawn < 45) {
     return { op: "get" };
   }
-  return nextChance(prng, 0.85) ? { op: "put", value } : { op: "delete" };
+  if (drawn < 70) {
+    return { op: "put", value };
+  }
+  return drawn < 90 ? { op: "cas", expected, value } : { op: "delete" };
+}
+
+/** What the key held after it, as far as its client was told; where a swap met another value, that is not recorded. */
+function valueAfter({ input, output }: Operation): string | null {
+  return input.op === "put" || (input.op === "cas" && output?.swapped === true) ? input.value : (output?.value ?? null);
 }
 
 async function perform(client: SynodClient, key: string, input: Input): Promise<readonly [Operation["outcome"], Output | null]> {
@@ -164,7 +193,7 @@ async function perform(client: SynodClient, key: string, input: Input): Promise<
         await client.delete(key);
         return ["ok", { revision: null }];
       case "cas":
-        throw new Error("the client has no cas");
+        return ["ok", { swapped: (await client.compareAndSet(key, input.expected ?? undefined, input.value)).swapped, revision: null }];
     }
   } catch (error) {
     if (!(error instanceof StoreError)) {

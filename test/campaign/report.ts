@@ -32,7 +32,7 @@ function rows(outcome: Outcome): readonly (readonly [string, string])[] {
     ["elections seen", `${outcome.elections}, ${outcome.coordinatorChanges} of another coordinator`],
     ["configuration changes seen", `${outcome.configurationChanges}; voters afterwards, times: ${votersText(outcome)}`],
     ["unknown outcomes", `${outcome.unknown}`],
-    ["longest time without a successful write", `${outcome.longestWithoutWriteMs} ms`],
+    ["longest time without a successful write", `${outcome.longestWithoutWriteMs} ms, until ${outcome.longestUntil} s`],
     ["linearizable", `${outcome.linearizable}: ${windows} windows, ${undecidedWindows} undecided`],
     ["lost writes", `${outcome.lostWrites}`],
     ["violations", outcome.violations.length === 0 ? "none" : outcome.violations.map((text) => `\n  ${text}`).join("")],
