@@ -1,19 +1,14 @@
 /**
  * Three servers on a switch that loses everything for a while: no connection is reset, and TCP's own pauses have grown about as
  * long as the outage when it ends. The cluster takes writes again within seconds all the same, and nothing acknowledged is lost.
- * Runs only as root on a Linux that lets namespaces be made; elsewhere it is skipped and says why. The test runs this same file
- * again below `unshare`, where the network is its own.
  */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { SynodClient } from "../../src/client/index.js";
-import { CutNetwork, UNSHARE, whyNoNamespaces } from "../support/cut-network.js";
+import { CutNetwork } from "../support/cut-network.js";
+import { networkTest } from "../support/own-network.js";
 import { ending, ROOT, startProgram } from "../support/processes.js";
 import { textFormat } from "../support/server-process.js";
 import { pause, until } from "../support/wait.js";
@@ -25,39 +20,16 @@ const OUTAGE_MS = 14_000;
 const RECOVERY_MS = 7000;
 const LOG_LINES_SHOWN = 30;
 const SYNOD = join(ROOT, "bin", "synod");
-/** Names the folder to the run below `unshare`. */
-const INSIDE = "TEST_CUT_NETWORK";
 
-const { [INSIDE]: folder } = process.env;
-if (folder === undefined) {
-  const obstacle = whyNoNamespaces();
-  const skip = obstacle === null ? false : `no network namespaces here: ${obstacle}`;
-  test("the network loses everything for 14 s: writes go on within seconds of its return", { timeout: 60_000, skip }, runInside);
-} else {
-  await loseEverything(folder);
-}
+await networkTest(
+  import.meta.url,
+  "the network loses everything for 14 s: writes go on within seconds of its return",
+  60_000,
+  loseEverything,
+);
 
-async function runInside(): Promise<void> {
-  const made = mkdtempSync(join(tmpdir(), "synod-test-"));
-  const [command, ...args] = UNSHARE;
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  // With its parent dead the run ends too, and its servers with it.
-  const child = spawn(command, [...args, process.execPath, fileURLToPath(import.meta.url)], {
-    stdio: ["pipe", "inherit", "inherit"],
-    env: { ...env, [INSIDE]: made },
-  });
-  try {
-    const [status] = await once(child, "exit");
-    assert.equal(status, 0, "the run below unshare");
-  } finally {
-    child.kill();
-    rmSync(made, { recursive: true, force: true });
-  }
-}
-
-/** The run below `unshare`. */
-async function loseEverything(folder: string): Promise<void> {
-  process.stdin.on("end", () => process.exit(1)).resume();
+async function loseEverything(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "synod-test-"));
   const network = new CutNetwork(SIZE);
   const servers = startServers(network, folder);
   const endpoints = servers.map((_, host) => `${network.addressOf(host)}:8000`);
@@ -82,7 +54,6 @@ async function loseEverything(folder: string): Promise<void> {
       server.kill("SIGKILL");
     }
     await Promise.all(servers.map(({ process: server }) => ending(server)));
-    process.stdin.destroy();
   }
 }
 

@@ -115,9 +115,10 @@ export class Cluster {
     return this.client({ endpoints: [this.server(index).clientAddress], ...options });
   }
 
-  /** Writers through all servers; they begin at once and end with the cluster, if not before. */
-  load(options: LoadOptions): Load {
-    const load = new Load(this.endpoints, options);
+  /** Writers through all servers, or those of `through`; they begin at once and end with the cluster, if not before. */
+  load(options: LoadOptions & { readonly through?: readonly number[] }): Load {
+    const through = options.through?.map((index) => this.server(index).clientAddress);
+    const load = new Load(through ?? this.endpoints, options);
     this.loads.push(load);
     return load;
   }
