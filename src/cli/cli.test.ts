@@ -114,6 +114,9 @@ test("exit statuses, and one thing to try", async () => {
       throw new FakeFailure(status.INVALID_ARGUMENT, "an empty key");
     },
     beforeDelete: () => new Promise(() => undefined),
+    changeMembers: () => {
+      throw new FakeFailure(status.FAILED_PRECONDITION, "Replica 1 is the last voter. Promote another first.");
+    },
   });
   const at = ["--endpoints", refusing.endpoint];
   const cases: ReadonlyArray<readonly [args: readonly string[], code: number, stderr: RegExp]> = [
@@ -136,6 +139,22 @@ test("exit statuses, and one thing to try", async () => {
     ],
     [["get", "k", "--endpoints", ","], 128, /^Error: --endpoints names no server/],
     [["get", "k", "--command-timeout", "5"], 128, /^Error: --command-timeout is '5'; allowed is a duration above zero with its unit/],
+    [["member"], 128, /^Usage: synod member \[options\] \[command\]/],
+    [["member", "ad", "x"], 128, /^Error: unknown command 'ad'\ntry: add, if that is what you meant/],
+    [["member", "remove"], 128, /^Error: missing required argument 'member'\ntry: synod member --help/],
+    [
+      ["member", "add", "10.0.0.4:9000", "--wait", "5", ...at],
+      128,
+      /^Error: --wait is '5'; allowed is a duration above zero with its unit/,
+    ],
+    [["member", "add", "10.0.0.4", ...at], 3, /^Error: the new server's address '10.0.0.4' .*\ntry: its my_paxos/],
+    [["member", "promote", "10.0.0.4:9000", ...at], 3, /^Error: '10.0.0.4:9000' is no member; the members are /],
+    [
+      ["member", "remove", "1", ...at],
+      4,
+      /^Error: 127\.0\.0\.1:\d+: Replica 1 is the last voter\. Promote another first\.\ntry: what the message asks for/,
+    ],
+    [["handover", "2", ...at], 3, /^Error: '2' is no member/],
     [["gett", "k"], 128, /^Error: unknown command 'gett'\ntry: synod get, if that is what you meant\n$/],
     [["client", "localhost:8000", "maybe"], 128, /^Error: the second argument of synod client is 'maybe'; allowed is true or false\n/],
     [["client", "localhost:x"], 128, /^Error: the address 'localhost:x' has the port 'x'; allowed is a port from 1 to 65535\n/],

@@ -37,6 +37,9 @@ async function run(argv: readonly string[]): Promise<number> {
     if (error instanceof CommanderError && error.exitCode === 0) {
       return EXIT.ok;
     }
+    if (error instanceof CommanderError && error.code === "commander.help") {
+      return EXIT.badArguments; // a command that needs another word has shown which there are
+    }
     throw error;
   }
   return result.exitCode;

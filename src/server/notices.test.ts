@@ -56,3 +56,20 @@ test("damage is kept, once each and no more than the limit; what may pass is not
   equal(notices.warnings.length, WARNINGS_MAX);
   equal(notices.warnings[0], "w0");
 });
+
+test("a peer that refuses is told once a minute, and at once when its reason changes", () => {
+  const lines: string[] = [];
+  const notices = new Notices({ log: { log: (_level, _code, text) => lines.push(text) }, blocked: () => null, risk: () => null });
+  for (const now of [0, 500_000, 59_999_999]) {
+    notices.peerRefused("a:1", "no such method", now);
+  }
+  notices.peerRefused("b:1", "no such method", 1);
+  notices.peerRefused("a:1", "another version", 60_000_000);
+  notices.peerRefused("b:1", "no such method", 60_000_001);
+  deepEqual(lines, [
+    "The stream with a:1 ended: no such method",
+    "The stream with b:1 ended: no such method",
+    "The stream with a:1 ended: another version",
+    "The stream with b:1 ended: no such method",
+  ]);
+});

@@ -8,6 +8,10 @@ export const WARNINGS_MAX = 16;
 const LASTING: ReadonlySet<string> = new Set(["state-differs", "chain-differs", "snapshot-damaged", "old-disk"]);
 /** How often it is looked whether something blocks, or is a risk. */
 const LOOK_EVERY_MS = 500;
+/** A peer that refuses for one reason is dialled again all the time: this often it is told, ms. */
+const REFUSAL_EVERY_MS = 60_000;
+/** Peers whose refusal is remembered; beyond, all are told anew. */
+const REFUSALS_MAX = 256;
 const MICROS_A_MILLI = 1000;
 
 export type NoticesOptions = {
@@ -40,6 +44,7 @@ export class Notices {
   private kept: readonly string[] = [];
   private readonly block = new LastingSentence();
   private readonly danger = new LastingSentence();
+  private readonly refusals = new Map<string, { readonly reason: string; readonly at: Micros }>();
   private nextLook: Micros = 0;
 
   constructor(options: NoticesOptions) {
@@ -48,6 +53,19 @@ export class Notices {
 
   get warnings(): readonly string[] {
     return this.kept;
+  }
+
+  /** A peer will not talk to this server: the reason, once until it changes or REFUSAL_EVERY_MS have passed. */
+  peerRefused(peer: string, reason: string, now: Micros): void {
+    const last = this.refusals.get(peer);
+    if (last?.reason === reason && now - last.at < REFUSAL_EVERY_MS * MICROS_A_MILLI) {
+      return;
+    }
+    if (this.refusals.size >= REFUSALS_MAX) {
+      this.refusals.clear();
+    }
+    this.refusals.set(peer, { reason, at: now });
+    this.options.log.log("warn", "peer-refused", `The stream with ${peer} ended: ${reason}`);
   }
 
   /** Something the replica gave notice of. Damage is kept; what holds for a while only is for the replica's own status to tell. */

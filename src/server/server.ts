@@ -187,8 +187,7 @@ export class Server {
         }),
       onGone: (peer) => this.life.guard(() => this.driver.deliver({ kind: "peerGone", address: peer })),
       onMessage: (peer, header, message) => this.life.guard(() => this.intake.receive(peer, header, message)),
-      onRefused: (peer, reason) =>
-        this.options.log.log("warn", "peer-refused", `The stream with ${peer ?? "an unknown server"} ended: ${reason}`),
+      onRefused: (peer, reason) => this.notices.peerRefused(peer ?? "an unknown server", reason, this.nowMicros()),
     });
   }
 

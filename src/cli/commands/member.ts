@@ -25,25 +25,28 @@ export async function runMemberList(flags: Flags): Promise<number> {
 }
 
 export async function runMemberRemove(name: string, flags: Flags): Promise<number> {
+  const waitMs = waitOf(flags, SETTLE_MS);
   using operator = operatorOf(flags);
   const view = await operator.view();
   const replica = idOf(view, name, await operator.self());
   const member = membersOf(view).find(({ replicaId }) => replicaId === BigInt(replica));
   const who = member === undefined ? String(replica) : describeMember(member);
-  return change(operator, flags, { change: { kind: "remove", replica }, done: `removed ${who}`, wasSo: `${who} is no member` });
+  return change(operator, flags, { change: { kind: "remove", replica }, done: `removed ${who}`, wasSo: `${who} is no member`, waitMs });
 }
 
 export async function runMemberPromote(name: string, flags: Flags): Promise<number> {
+  const waitMs = waitOf(flags, SETTLE_MS);
   using operator = operatorOf(flags);
   const view = await operator.view();
   const replica = idOf(view, name, await operator.self());
   const member = membersOf(view).find(({ replicaId }) => replicaId === BigInt(replica));
   const who = member === undefined ? String(replica) : describeMember(member);
-  return change(operator, flags, { change: { kind: "promote", replica }, done: `${who} votes`, wasSo: `${who} votes already` });
+  return change(operator, flags, { change: { kind: "promote", replica }, done: `${who} votes`, wasSo: `${who} votes already`, waitMs });
 }
 
 /** Waits for a new server and makes it a voter; without an address it says how to start one. */
 export async function runMemberAdd(text: string | undefined, flags: Flags): Promise<number> {
+  const waitMs = waitOf(flags, ARRIVE_MS);
   using operator = operatorOf(flags);
   const view = await operator.view();
   const staysObserver = isSet(flags, "observer");
@@ -52,13 +55,14 @@ export async function runMemberAdd(text: string | undefined, flags: Flags): Prom
     return EXIT.ok;
   }
   const address = newAddress(view, text);
-  const { member, slot } = await arrive(operator, { address, staysObserver, waitMs: waitOf(flags, ARRIVE_MS), say });
+  const { member, slot } = await arrive(operator, { address, staysObserver, waitMs, say });
   const done = `${describeMember(member)} ${staysObserver && member.kind !== "voter" ? "has caught up, and observes" : "votes"}`;
-  return report(operator, flags, { done, slot });
+  return report(operator, flags, { done, slot, waitMs });
 }
 
 /** The new server votes before the old one goes, so that no fault in between costs more than it would have before. */
 export async function runMemberReplace(oldName: string, newText: string, flags: Flags): Promise<number> {
+  const waitMs = waitOf(flags, ARRIVE_MS);
   using operator = operatorOf(flags);
   const view = await operator.view();
   const address = newAddress(view, newText);
@@ -75,12 +79,13 @@ export async function runMemberReplace(oldName: string, newText: string, flags: 
       hint: "synod member replace OLD NEW; a server whose disk was lost comes back by itself, under a new id",
     });
   }
-  const { member } = await arrive(operator, { address, staysObserver: false, waitMs: waitOf(flags, ARRIVE_MS), say });
-  await operator.settled(0, waitOf(flags, SETTLE_MS));
+  const { member } = await arrive(operator, { address, staysObserver: false, waitMs, say });
+  await operator.settled(0, waitMs);
   return change(operator, flags, {
     change: { kind: "remove", replica: Number(old.replicaId) },
     done: `${describeMember(member)} replaces ${describeMember(old)}`,
     wasSo: `${describeMember(member)} votes, and ${describeMember(old)} is no member`,
+    waitMs,
   });
 }
 
@@ -105,16 +110,17 @@ async function addressOf(operator: Operator, name: string): Promise<string> {
   return member.paxosAddress;
 }
 
-type Wanted = { readonly change: MemberChange; readonly done: string; readonly wasSo: string };
+type Wanted = { readonly change: MemberChange; readonly done: string; readonly wasSo: string; readonly waitMs: number };
+type Done = { readonly done: string; readonly slot: number; readonly waitMs: number };
 
 async function change(operator: Operator, flags: Flags, wanted: Wanted): Promise<number> {
   const slot = await operator.change(wanted.change);
-  return report(operator, flags, { done: slot === 0 ? wanted.wasSo : wanted.done, slot });
+  return report(operator, flags, { done: slot === 0 ? wanted.wasSo : wanted.done, slot, waitMs: wanted.waitMs });
 }
 
 /** A change is told once it is settled: until then a power loss of all could leave voters that do not know of it. */
-async function report(operator: Operator, flags: Flags, { done, slot }: { readonly done: string; readonly slot: number }): Promise<number> {
-  const { isSettled, view } = await operator.settled(slot, waitOf(flags, SETTLE_MS));
+async function report(operator: Operator, flags: Flags, { done, slot, waitMs }: Done): Promise<number> {
+  const { isSettled, view } = await operator.settled(slot, waitMs);
   process.stdout.write(renderChange({ text: done, slot, settled: isSettled, view }, formatOf(flags)));
   if (!isSettled) {
     process.stderr.write(`${unsettledText(view, slot)}\n`);
