@@ -178,6 +178,17 @@ for (const [what, coordinator, state, members] of MEMBERSHIPS) {
   });
 }
 
+test("a lost disk that still votes is not shown as the server that took its address", () => {
+  const voters = [1, 2, 3].map((id) => ({ replicaId: BigInt(id), paxosAddress: paxos(id), live: id !== 3 }));
+  const members = [
+    ...voters.map((voter) => ({ ...voter, kind: "voter" })),
+    { replicaId: 4n, paxosAddress: paxos(3), kind: "observer", live: true },
+  ];
+  const rows = [row(2, { voters, members })];
+  const [line = ""] = renderStatus(rows, judge(rows), { ...PLAIN, format: "simple" }).split("\n");
+  assert.match(line, /, 1 2 4, 1 2 3, /, "who answers, then who votes");
+});
+
 test("members: one voter that is left is said loudly, unless the cluster never had another", () => {
   const voters = [{ replicaId: 2n, paxosAddress: paxos(2), live: true }];
   const summary = (epoch: bigint): string => judge([row(2, { voters, configuration: { epoch, tieBreak: 2n, settled: true } })]).summary;

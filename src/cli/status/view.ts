@@ -82,15 +82,7 @@ function cells(row: ServerRow, paint: Paint): readonly Cell[] {
     { heading: "APPLIED", text: show((answer) => String(answer.appliedSlot)) },
     { heading: "LAG", text: show((answer) => String(answer.lag)) },
     { heading: "LIVE", text: show((answer) => shortList(answer.live, ids)) },
-    {
-      heading: "VOTERS",
-      text: show((answer) =>
-        shortList(
-          answer.voters.map((voter) => voter.paxosAddress),
-          ids,
-        ),
-      ),
-    },
+    { heading: "VOTERS", text: show((answer) => answer.voters.map(({ replicaId }) => String(replicaId)).join(" ")) },
     { heading: "DISK", text: show((answer) => formatBytes(Number(answer.diskBytes))) },
     { heading: "MEMORY", text: show((answer) => formatBytes(Number(answer.memoryBytes))) },
     { heading: "UPTIME", text: show((answer) => formatDuration(Number(answer.uptimeMs))) },
@@ -100,8 +92,9 @@ function cells(row: ServerRow, paint: Paint): readonly Cell[] {
 /** Replica ids of the addresses that this server knows; a set of ids fits a column where a set of addresses does not. */
 function idsByAddress(row: ServerRow): ReadonlyMap<string, number> {
   const ids = new Map<string, number>();
-  for (const one of [...(row.status?.members ?? []), ...(row.status?.voters ?? [])]) {
-    ids.set(one.paxosAddress, Number(one.replicaId));
+  for (const { paxosAddress, replicaId } of [...(row.status?.voters ?? []), ...(row.status?.members ?? [])]) {
+    // A lost disk and its successor have one address: who answers there is the newer.
+    ids.set(paxosAddress, Math.max(Number(replicaId), ids.get(paxosAddress) ?? 0));
   }
   if (row.replicaId !== 0) {
     ids.set(row.paxosAddress, row.replicaId);
