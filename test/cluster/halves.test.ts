@@ -12,6 +12,7 @@ import { until } from "../support/wait.js";
 
 const SETTINGS = { remove_after_ms: 1500, stable_ms: 500 };
 const WRITERS = 4;
+const PACE_MS = 10;
 /** Acknowledged, or failed, before the next thing happens. */
 const WRITES_A_STEP = 20;
 /** Patience of a write in a part that cannot decide, ms. */
@@ -105,7 +106,7 @@ async function coordinatorBesideTie(cluster: Cluster): Promise<ServerProcess> {
 }
 
 function loadOf(cluster: Cluster, indices: readonly number[], name: string, timeoutMs = HOPELESS_MS): Load {
-  return cluster.load({ writers: WRITERS, name, timeoutMs, through: indices });
+  return cluster.load({ writers: WRITERS, name, paceMs: PACE_MS, timeoutMs, through: indices });
 }
 
 function addressesOf(cluster: Cluster, indices: readonly number[]): readonly string[] {

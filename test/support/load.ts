@@ -15,6 +15,8 @@ export type LoadOptions = {
   readonly writers: number;
   /** Begins every key, so that loads of one cluster do not meet. */
   readonly name: string;
+  /** Between two writes of one client, ms: leaves the processor to the servers where what happens meanwhile matters more than how much. */
+  readonly paceMs?: number;
   /** Patience of one write. */
   readonly timeoutMs?: number;
   /** How long a writer rests after each answer; it does not by default. */
@@ -124,6 +126,9 @@ export class Load {
       try {
         await client.put(key, value, { timeoutMs: this.options.timeoutMs ?? 15_000 });
         this.acknowledged.set(key, value);
+        if (this.options.paceMs !== undefined) {
+          await pause(this.options.paceMs);
+        }
         if (this.options.restMs !== undefined) {
           await pause(this.options.restMs);
         }
