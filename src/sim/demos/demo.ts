@@ -55,6 +55,7 @@ export function demoScenario(name: string, durationMs: number, faults: readonly 
       weights: { get: 1, put: 1, delete: 0, cas: 0 },
       loyalty: 1,
       abandon: 0,
+      sessions: false,
     },
     faults,
     held: [],

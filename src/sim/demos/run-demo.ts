@@ -125,7 +125,8 @@ class DemoRun {
     const timeout = this.demo.scenario.workload.timeoutMs * MICROS_A_MILLI;
     const patience = { server: timeout, client: timeout + GRACE_MS * MICROS_A_MILLI };
     cluster.watchers.tell((observer) => observer.asked?.(start, client, server, key, input));
-    attempt(cluster, { server, request: { key: textBytes(key, 0), input, value, expected: null }, patience }, (answer) => {
+    const request = { key: textBytes(key, 0), input, value, expected: null };
+    attempt(cluster, request, { server, patience, number: null }, (answer) => {
       const outcome = answer.kind === "ok" || answer.kind === "unknown" ? answer.kind : "fail";
       const operation: Operation = {
         client,

@@ -33,6 +33,8 @@ const TIE_CHANCE = 0.3;
 const TIE_BREAK = 0;
 /** How likely a crowd of clients asks as much as a few do, but all at once when they had to wait, on so many keys that their index has several leaves. */
 const CROWD_CHANCE = 0.08;
+/** Of seeds whose clients have sessions of their own. */
+const SESSIONS_CHANCE = 0.3;
 /** Commands that may be under way at once, at least: with fewer a crowd asks for more than the slowest links let through, for ever. */
 const CROWD_WINDOW_MIN = 16;
 const CROWD = { clients: 40, pauseMs: 800, keys: 170 } as const;
@@ -138,9 +140,11 @@ function drawWorkload(prng: Prng, { isLong }: Frame, settings: Omit<Settings, ke
     },
     loyalty: pick(prng, [0, 0.5, 1]),
     abandon: pick(prng, [0, 0, 0.05]),
+    sessions: false,
   };
   const isWide = settings.windowSlots * settings.batchMaxCommands >= CROWD_WINDOW_MIN;
-  return !isLong && isWide && nextChance(prng, CROWD_CHANCE) ? { ...workload, ...CROWD } : workload;
+  const drawn = !isLong && isWide && nextChance(prng, CROWD_CHANCE) ? { ...workload, ...CROWD } : workload;
+  return { ...drawn, sessions: nextChance(prng, SESSIONS_CHANCE) };
 }
 
 /** Some kinds, each with a number of windows of its own. */

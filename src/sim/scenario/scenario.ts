@@ -51,6 +51,8 @@ export type Workload = {
   readonly loyalty: number;
   /** The chance that a request is abandoned: its client does not wait for the answer, whose outcome stays unknown. */
   readonly abandon: number;
+  /** Clients have sessions of their own, and repeat writes of unknown outcome under their numbers. */
+  readonly sessions: boolean;
 };
 
 export type Scenario = {

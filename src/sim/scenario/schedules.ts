@@ -236,6 +236,7 @@ const SCHEDULES: Readonly<Record<string, Schedule>> = {
       retries: 0,
       weights: { get: 2, put: 6, delete: 1, cas: 1 },
       abandon: 0,
+      sessions: false,
     },
     faults: inTurn(2, 5000, (at) => ({ kind: "split", at, forMs: pick(prng, [2500, 3500]), groups: range(3).map((server) => [server]) })),
     ...whole(3),
@@ -267,6 +268,7 @@ const SCHEDULES: Readonly<Record<string, Schedule>> = {
         weights: { get: 4, put: 6, delete: 1, cas: 1 },
         loyalty: 1,
         abandon: 0,
+        sessions: false,
       },
       faults: [
         { kind: "replay", at: 1000, forMs: 14_000, links, chance: 0.7, byMs: 700 },

@@ -57,6 +57,7 @@ function workloads(workload: Workload): readonly Workload[] {
     { ...workload, keys: Math.ceil(workload.keys / 2) },
     { ...workload, valueBytes: Math.min(8, workload.valueBytes) },
     { ...workload, abandon: 0 },
+    { ...workload, sessions: false },
     { ...workload, retries: 0 },
     { ...workload, loyalty: 1 },
     { ...workload, weights: { get: 1, put: 1, delete: 0, cas: 0 } },

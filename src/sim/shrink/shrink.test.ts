@@ -51,6 +51,7 @@ const SCENARIO: Scenario = {
     weights: { get: 3, put: 3, delete: 1, cas: 1 },
     loyalty: 0.5,
     abandon: 0.05,
+    sessions: false,
   },
   faults: FAULTS,
   held: [],

@@ -5,8 +5,9 @@
  */
 import type { KvErrorKind } from "../../kv/error.js";
 import type { KvStore } from "../../kv/kv-store.js";
-import { type Compare, newFound, type TxnRequest } from "../../kv/model.js";
+import { type Compare, newFound, type SessionId, type TxnRequest } from "../../kv/model.js";
 import type { Reply } from "../../kv/reply.js";
+import type { WriteNumber } from "../../server/client-writes.js";
 import type { Server } from "../../server/server.js";
 import type { StoreError } from "../../server/store-error.js";
 import type { Engine } from "../engine/engine.js";
@@ -14,7 +15,9 @@ import type { Input, Output } from "./operation.js";
 import { labelOf } from "./texts.js";
 
 /** What a client uses of a server. */
-export type Target = Pick<Server, "put" | "delete" | "txn" | "read" | "nowMicros"> & { readonly store: Pick<KvStore, "find" | "revision"> };
+export type Target = Pick<Server, "put" | "delete" | "txn" | "read" | "registerSession" | "nowMicros"> & {
+  readonly store: Pick<KvStore, "find" | "revision">;
+};
 
 /** The servers as clients see them, and the time they live in. */
 export interface Servers {
@@ -26,12 +29,14 @@ export interface Servers {
 
 /**
  * How a try ended. `refused`: it has not happened and will not, at this try. `unknown`: nobody can say; `odd` is what a server said that no
- * client should ever hear, because it speaks of sessions, which are the server's own. `down`: there was nobody to ask.
+ * client should ever hear of its own writes. `expired`: the session of the client is gone, and unless that is `doubtful` this try did
+ * nothing. `down`: there was nobody to ask.
  */
 export type Answer =
   | { readonly kind: "ok"; readonly output: Output }
   | { readonly kind: "refused"; readonly final: boolean }
   | { readonly kind: "unknown"; readonly odd?: KvErrorKind }
+  | { readonly kind: "expired"; readonly doubtful: boolean }
   | { readonly kind: "down" };
 
 export type Request = {
@@ -62,11 +67,32 @@ const DEFINITE: readonly KvErrorKind[] = [
 
 const found = newFound();
 
+/** Whom to ask, and how long. `number`: where the client has a session. */
+export type Ask = { readonly server: number; readonly patience: Patience; readonly number: WriteNumber | null };
+
 /** Asks `server` of `servers`; `settle` is called once, at an event of its own or within the server's turn. */
-export function attempt(
+export function attempt(servers: Servers, request: Request, ask: Ask, settle: (answer: Answer) => void): void {
+  enter(servers, ask, settle, (target, terms, end) => send(target, request, { ...terms, number: ask.number }, end));
+}
+
+/** Asks for a session; null where none is told, though there may be one. */
+export function register(servers: Servers, ask: Ask, settle: (session: SessionId | null) => void): void {
+  const settled = (answer: Answer | SessionId): void => settle(typeof answer === "number" ? answer : null);
+  enter<Answer | SessionId>(servers, ask, settled, (target, terms, end) =>
+    target.registerSession({
+      ...terms,
+      done: (reply) => end(reply.kind === "registered" ? reply.session : { kind: "unknown" }),
+      fail: () => end({ kind: "unknown" }),
+    }),
+  );
+}
+
+/** Goes into the server's process with a request that `run` makes there, and waits no longer than the client has patience. */
+function enter<T>(
   servers: Servers,
-  ask: { readonly server: number; readonly request: Request; readonly patience: Patience },
-  settle: (answer: Answer) => void,
+  ask: Ask,
+  settle: (answer: T | Answer) => void,
+  run: (target: Target, terms: Terms, end: (answer: T | Answer) => void) => void,
 ): void {
   const target = servers.server(ask.server);
   const host = servers.machines[ask.server]?.host ?? null;
@@ -75,7 +101,7 @@ export function attempt(
     return;
   }
   let open = true;
-  const end = (answer: Answer): void => {
+  const end = (answer: T | Answer): void => {
     if (open) {
       open = false;
       timer.cancel();
@@ -83,12 +109,14 @@ export function attempt(
     }
   };
   const timer = servers.engine.after(ask.patience.client, () => end({ kind: "unknown" }));
-  host.enter(() => send(target, ask.request, { deadline: target.nowMicros() + ask.patience.server, isGone: () => !open }, end));
+  host.enter(() => run(target, { deadline: target.nowMicros() + ask.patience.server, isGone: () => !open }, end));
 }
 
 type Terms = { readonly deadline: number; readonly isGone: () => boolean };
 
-function send(target: Target, request: Request, terms: Terms, end: (answer: Answer) => void): void {
+type Numbered = Terms & { readonly number: WriteNumber | null };
+
+function send(target: Target, request: Request, { number: own, ...terms }: Numbered, end: (answer: Answer) => void): void {
   const fail = (error: StoreError): void =>
     end(error.outcome === "not-applied" ? { kind: "refused", final: error.code === "too-large" } : { kind: "unknown" });
   const { key, value } = request;
@@ -96,13 +124,15 @@ function send(target: Target, request: Request, terms: Terms, end: (answer: Answ
     target.read({ ...terms, answer: () => end({ kind: "ok", output: readNow(target, key) }), fail });
     return;
   }
-  const waiter = { ...terms, done: (reply: Reply) => end(answerOf(reply)), fail };
+  const number = own ?? undefined;
+  const done = (reply: Reply, isDoubtful = false): void => end(answerOf(reply, number !== undefined, isDoubtful));
+  const waiter = { ...terms, done, fail };
   if (value === null) {
-    target.delete(key, waiter);
+    target.delete(key, waiter, number);
   } else if (request.input.op === "put") {
-    target.put(key, value, waiter);
+    target.put(key, value, waiter, number);
   } else {
-    target.txn(swap(key, request.expected, value), waiter);
+    target.txn(swap(key, request.expected, value), waiter, number);
   }
 }
 
@@ -121,7 +151,7 @@ function swap(key: Uint8Array, expected: Uint8Array | null, value: Uint8Array): 
   return { compares: [compare], success: [{ kind: "put", key, value }], failure: [] };
 }
 
-function answerOf(reply: Reply): Answer {
+function answerOf(reply: Reply, hasSession: boolean, isDoubtful: boolean): Answer {
   const { revision } = reply;
   switch (reply.kind) {
     case "put":
@@ -131,6 +161,9 @@ function answerOf(reply: Reply): Answer {
     case "txn":
       return { kind: "ok", output: { swapped: reply.succeeded, revision } };
     case "error":
+      if (hasSession && reply.error.kind === "session-expired") {
+        return { kind: "expired", doubtful: isDoubtful };
+      }
       return DEFINITE.includes(reply.error.kind) ? { kind: "refused", final: true } : { kind: "unknown", odd: reply.error.kind };
     default:
       return { kind: "unknown" };

@@ -1,13 +1,16 @@
 /**
  * One client: asks one thing after the other, waits, gives up, tries elsewhere, as far as a correct client may. What has surely not
- * happened is tried again as the same operation. A write of unknown outcome is never repeated: the next try is another operation with
- * a value of its own, so that each value is written at most once in a run.
+ * happened is tried again as the same operation. A write of unknown outcome is repeated only under the number that it has in a session
+ * of the client, as often and of as many servers as it likes; without a session the next try is another operation with a value of its
+ * own. So each value is written at most once in a run.
  */
 import { assert } from "../../base/assert.js";
 import { nextChance, nextInt, type Prng } from "../../base/prng.js";
 import type { KvErrorKind } from "../../kv/error.js";
+import type { SessionId } from "../../kv/model.js";
+import type { WriteNumber } from "../../server/client-writes.js";
 import type { Workload } from "../scenario/scenario.js";
-import { type Answer, attempt, type Patience, type Request, type Servers } from "./attempt.js";
+import { type Answer, attempt, type Patience, type Request, register, type Servers } from "./attempt.js";
 import type { Input, Operation, Output } from "./operation.js";
 import { textBytes } from "./texts.js";
 
@@ -43,6 +46,10 @@ type Open = {
   readonly start: number;
   server: number;
   triesLeft: number;
+  /** Its number in the client's session; null before it has one, or where it shall have none. */
+  number: WriteNumber | null;
+  /** A try under this number ended unknown. */
+  doubt: boolean;
   /** Who wants to know how it ended; null in the client's own round. */
   readonly onEnd: ((answer: Answer, operation: Operation) => void) | null;
 };
@@ -60,6 +67,7 @@ export class Client {
   private values = 0;
   private stopped = true;
   private current: Open | null = null;
+  private session: { readonly id: SessionId; next: number } | null = null;
 
   constructor(id: number, around: Surroundings, prng: Prng) {
     this.id = id;
@@ -88,7 +96,16 @@ export class Client {
   once(ask: OneRequest, onEnd: (answer: Answer, operation: Operation) => void): void {
     assert(this.idle, "a client does one thing at a time");
     const { key, server } = ask;
-    const open: Open = { key, request: this.requestOf(ask.kind, key), start: this.now, server, triesLeft: 0, onEnd };
+    const open: Open = {
+      key,
+      request: this.requestOf(ask.kind, key),
+      start: this.now,
+      server,
+      triesLeft: 0,
+      number: null,
+      doubt: false,
+      onEnd,
+    };
     this.current = open;
     this.ask(open, patienceOf(ask.timeoutMs));
   }
@@ -109,15 +126,44 @@ export class Client {
   private begin(kind: Input["op"], key: Key, triesLeft: number): void {
     const { workload } = this.around;
     const server = nextChance(this.prng, workload.loyalty) ? this.server : this.anyServer();
-    const open: Open = { key, request: this.requestOf(kind, key), start: this.now, server, triesLeft, onEnd: null };
+    const open: Open = {
+      key,
+      request: this.requestOf(kind, key),
+      start: this.now,
+      server,
+      triesLeft,
+      number: null,
+      doubt: false,
+      onEnd: null,
+    };
     this.current = open;
     this.ask(open, this.patience());
   }
 
   private ask(open: Open, patience: Patience): void {
-    this.server = open.server;
-    this.around.asked(this.id, open.server, open.key.name, open.request.input);
-    attempt(this.around.servers, { server: open.server, request: open.request, patience }, (answer) => this.onAnswer(open, answer));
+    const { servers, workload } = this.around;
+    const { server, request } = open;
+    this.server = server;
+    if (workload.sessions && open.onEnd === null && open.number === null && request.input.op !== "get") {
+      if (this.session === null) {
+        register(servers, { server, patience, number: null }, (id) => this.onSession(open, id));
+        return;
+      }
+      const seq = this.session.next++;
+      open.number = { session: this.session.id, seq, firstUnacked: seq };
+    }
+    this.around.asked(this.id, server, open.key.name, request.input);
+    attempt(servers, request, { server, patience, number: open.number }, (answer) => this.onAnswer(open, answer));
+  }
+
+  /** The write waits for its session: without one it has not been asked. */
+  private onSession(open: Open, id: SessionId | null): void {
+    if (id === null) {
+      this.onAnswer(open, { kind: "refused", final: false });
+    } else {
+      this.session = { id, next: 1 };
+      this.ask(open, this.patience());
+    }
   }
 
   private onAnswer(open: Open, answer: Answer): void {
@@ -127,10 +173,30 @@ export class Client {
       return;
     }
     const isOver = this.stopped || open.triesLeft === 0;
-    if (answer.kind === "unknown" && open.request.input.op !== "get") {
+    if (open.number !== null && !(answer.kind === "unknown" && answer.odd !== undefined)) {
+      this.onNumbered(open, answer, isOver);
+    } else if (answer.kind === "unknown" && open.request.input.op !== "get") {
       this.finish(open, answer, isOver ? 0 : open.triesLeft);
     } else if (isOver || (answer.kind === "refused" && answer.final)) {
       this.finish(open, answer);
+    } else {
+      open.triesLeft--;
+      open.server = this.anotherServer(open.server);
+      this.around.servers.engine.after(RETRY_MICROS, () => this.ask(open, this.patience()));
+    }
+  }
+
+  /** The same under a number: unknown is no end, and one unknown try leaves the whole in doubt, whatever the last one says. */
+  private onNumbered(open: Open, answer: Answer, isOver: boolean): void {
+    open.doubt ||= answer.kind === "unknown" || (answer.kind === "expired" && answer.doubtful);
+    if (answer.kind === "expired") {
+      this.session = null;
+      open.number = null;
+    }
+    if (answer.kind === "refused" && answer.final) {
+      this.finish(open, answer); // the reply to that number, whichever try it was that ran
+    } else if (isOver || (open.number === null && open.doubt)) {
+      this.finish(open, open.doubt ? { kind: "unknown" } : answer);
     } else {
       open.triesLeft--;
       open.server = this.anotherServer(open.server);

@@ -10,6 +10,7 @@ import { encodeCommand } from "../../kv/command.js";
 import { kvError } from "../../kv/error.js";
 import { NO_SESSION } from "../../kv/model.js";
 import { Store } from "../../kv/store.js";
+import type { WriteNumber } from "../../server/client-writes.js";
 import { StoreError } from "../../server/store-error.js";
 import type { WriteWaiter } from "../../server/writes.js";
 import { Engine } from "../engine/engine.js";
@@ -35,6 +36,7 @@ const WORKLOAD: Workload = {
   weights: { get: 2, put: 3, delete: 1, cas: 2 },
   loyalty: 0.5,
   abandon: 0,
+  sessions: false,
 };
 
 class Fake implements World {
@@ -43,6 +45,8 @@ class Fake implements World {
   readonly asked: Asked[] = [];
   readonly answered: Operation[] = [];
   readonly failures: unknown[] = [];
+  /** The numbers of writes under sessions of clients, as they were asked. */
+  readonly numbers: WriteNumber[] = [];
   readonly down = new Set<number>();
   readonly machines = [0, 1, 2].map(() => ({ host: { enter: (work: () => void) => work() } }));
   /** The fate of each request, by its number and server. */
@@ -67,7 +71,10 @@ class Fake implements World {
   }
 
   private target(index: number): Target {
-    const write = (command: Uint8Array, waiter: WriteWaiter): void => {
+    const write = (command: Uint8Array, waiter: WriteWaiter, number?: WriteNumber): void => {
+      if (number !== undefined) {
+        this.numbers.push(number);
+      }
       const fate = this.fate(this.requests++, index);
       const delay = Math.min(waiter.deadline - this.engine.now, fate === "done" ? 2000 : SECOND);
       this.engine.after(delay, () => {
@@ -78,16 +85,17 @@ class Fake implements World {
         } else if (fate === "stale") {
           waiter.done({ kind: "error", revision: this.store.revision, error: kvError("stale-sequence") });
         } else if (fate !== "silent") {
-          this.apply(command, waiter, fate);
+          this.apply(command, waiter, fate, number);
         }
       });
     };
     return {
       store: this.store,
       nowMicros: () => this.engine.now,
-      put: (key, value, waiter) => write(encodeCommand({ kind: "put", key, value }), waiter),
-      delete: (key, waiter) => write(encodeCommand({ kind: "deleteRange", key }), waiter),
-      txn: (request, waiter) => write(encodeCommand({ kind: "txn", ...request }), waiter),
+      put: (key, value, waiter, number) => write(encodeCommand({ kind: "put", key, value }), waiter, number),
+      delete: (key, waiter, number) => write(encodeCommand({ kind: "deleteRange", key }), waiter, number),
+      txn: (request, waiter, number) => write(encodeCommand({ kind: "txn", ...request }), waiter, number),
+      registerSession: (waiter) => write(encodeCommand({ kind: "registerSession", nonce: 1n }), waiter),
       read: (waiter) => {
         const fate = this.fate(this.requests++, index);
         this.engine.after(fate === "done" ? 1000 : 300_000, () =>
@@ -97,9 +105,10 @@ class Fake implements World {
     };
   }
 
-  private apply(command: Uint8Array, waiter: WriteWaiter, fate: Fate): void {
+  private apply(command: Uint8Array, waiter: WriteWaiter, fate: Fate, number?: WriteNumber): void {
     const builder = new BatchBuilder();
-    builder.add(NO_SESSION, 0, 0, command);
+    const { session, seq, firstUnacked } = number ?? { session: NO_SESSION, seq: 0, firstUnacked: 0 };
+    builder.add(session, seq, firstUnacked, command);
     this.store.applyBatch(this.store.appliedSlot + 1, builder.finish(), {
       onReply: (_session, _seq, reply) =>
         fate === "done" ? waiter.done(reply) : waiter.fail(new StoreError("unavailable", "unknown", "nobody knows")),
@@ -175,6 +184,29 @@ test("a write of unknown outcome is never asked again, only another with its own
     const unknown = history.filter(({ outcome }) => outcome === "unknown");
     ok(unknown.length > 10, `${unknown.length} unknown`);
     ok(unknown.every(({ end, output }) => end === null && output === null));
+  }
+});
+
+test("with sessions a write of unknown outcome is asked again under its number, as the same operation", async () => {
+  for (const fate of ["lost", "applied-unknown", "silent"] as const) {
+    const world = new Fake();
+    world.fate = (number) => (number % 3 === 0 ? fate : "done");
+    const history = await runFor(world, clientsOf(world, { sessions: true }), 20);
+    checkManners(world);
+    deepEqual(world.failures, []);
+    const asked = world.asked.map(({ input }) => writtenBy(input)).filter((value) => value !== null);
+    ok(asked.length - new Set(asked).size > 10, "values are asked again");
+    const tries = new Map<string, number>();
+    for (const { session, seq, firstUnacked } of world.numbers) {
+      equal(firstUnacked, seq, "one write at a time");
+      tries.set(`${session}.${seq}`, (tries.get(`${session}.${seq}`) ?? 0) + 1);
+    }
+    ok(
+      [...tries.values()].some((count) => count > 1),
+      "numbers are asked again",
+    );
+    const writes = history.filter(({ input }) => input.op !== "get");
+    ok(writes.filter(({ outcome }) => outcome === "unknown").length < 0.1 * writes.length, "little is left in doubt");
   }
 });
 
