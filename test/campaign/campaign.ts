@@ -29,6 +29,8 @@ export type CampaignOptions = {
   readonly out: string | null;
   /** Why there are no network namespaces, or null: then this process runs below `unshare`. */
   readonly obstacle: string | null;
+  /** Whether the files stay even where nothing is wrong. */
+  readonly keeps: boolean;
 };
 
 /** Everything a report needs, and fit for JSON. */
@@ -58,6 +60,8 @@ export type Outcome = {
   readonly longestWithoutWriteMs: number;
   /** When that ended, seconds since the beginning. */
   readonly longestUntil: number;
+  /** After a round, from everything healed to the next write. */
+  readonly longestRecoveryMs: number;
   readonly violations: readonly string[];
 };
 
@@ -106,7 +110,7 @@ export async function runCampaign(options: CampaignOptions, teller: Teller): Pro
     if (!isGood) {
       cluster.showLogs();
     }
-    await cluster.close(!isGood);
+    await cluster.close(!isGood || options.keeps);
     for (const [host, disk] of isGood ? [] : disks) {
       disk.saveTo(join(cluster.folder, `server-${host}`));
     }
@@ -140,10 +144,12 @@ class Campaign {
   private readonly load: Load;
   private readonly recorders: Recorders;
   private readonly say: (text: string) => void;
+  private readonly log: (text: string) => void;
   private readonly violations: string[] = [];
   private readonly began = performance.now();
   private rounds = 0;
   private lost = 0;
+  private longestRecoveryMs = 0;
 
   constructor(options: CampaignOptions, { cluster, network, disks }: Parts, teller: Teller) {
     const { servers, clients, rate, seed } = options;
@@ -152,13 +158,14 @@ class Campaign {
     this.network = network;
     const timed = (text: string): string => `${((performance.now() - this.began) / 1000).toFixed(1)} s: ${text}`;
     this.say = (text) => teller.say(timed(text));
+    this.log = (text) => teller.log(timed(text));
     this.plan = new Plan(seedPrng(seed), {
       servers,
       hasNetwork: network !== null,
       canLose: network !== null && network.means.loss !== null,
       smallDisks: [...disks.keys()],
     });
-    this.nemesis = new Nemesis({ cluster, network, disks, tell: (text) => teller.log(timed(text)) });
+    this.nemesis = new Nemesis({ cluster, network, disks, tell: this.log });
     this.windows = new Windows(cluster.folder, options.out);
     this.watch = new Watch(cluster);
     this.load = cluster.load({ writers: WRITERS, name: "own", timeoutMs: WRITER_TIMEOUT_MS, restMs: WRITER_REST_MS });
@@ -199,7 +206,11 @@ class Campaign {
 
   private async awaitWrite(): Promise<void> {
     const before = this.load.acknowledged.size;
+    const healedAt = performance.now();
     await until("a write after everything was healed", () => (this.load.acknowledged.size > before ? true : null), RECOVERY_MS);
+    const took = Math.round(performance.now() - healedAt);
+    this.log(`the first write after healing took ${took} ms`);
+    this.longestRecoveryMs = Math.max(this.longestRecoveryMs, took);
   }
 
   private async turn(): Promise<void> {
@@ -268,6 +279,7 @@ class Campaign {
       linearizable: windows.violations.length > 0 ? "no" : windows.undecided > 0 || windows.checked === 0 ? "undecided" : "yes",
       longestWithoutWriteMs: Math.round(recorders.longestWithoutWriteMs),
       longestUntil: recorders.longestUntil,
+      longestRecoveryMs: this.longestRecoveryMs,
       violations: this.violations,
     };
   }

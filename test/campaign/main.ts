@@ -46,6 +46,7 @@ function readFlags() {
         clients: { type: "string", default: "8" },
         rate: { type: "string", default: "150" },
         out: { type: "string" },
+        keep: { type: "boolean", default: false },
         loopback: { type: "boolean", default: false },
         write: { type: "boolean", default: false },
       },
@@ -53,7 +54,7 @@ function readFlags() {
   } catch (error) {
     return fail(
       `${error instanceof Error ? error.message : String(error)}\n` +
-        "try: npm run campaign -- --minutes 10 --servers 5 [--seed S] [--out FILE] [--clients N] [--rate PER_SECOND] [--loopback] [--write]",
+        "try: npm run campaign -- --minutes 10 --servers 5 [--seed S] [--out FILE] [--clients N] [--rate PER_SECOND] [--loopback] [--keep] [--write]",
     );
   }
 }
@@ -95,6 +96,7 @@ async function main(): Promise<number> {
     clients: number("clients", flags.clients, { min: 1, max: 64, isWhole: true }),
     rate: number("rate", flags.rate, { min: 1, max: 2000, isWhole: true }),
     out: flags.out === undefined ? null : resolve(flags.out),
+    keeps: flags.keep,
     obstacle: flags.loopback ? "--loopback was given" : whyNoNamespaces(),
   };
   const { minutes, servers, seed, obstacle } = options;
@@ -107,7 +109,8 @@ async function main(): Promise<number> {
   try {
     outcome = await runInside(options, folder);
   } finally {
-    if (interrupted || outcome?.violations.length === 0 || (existsSync(folder) && readdirSync(folder).length === 0)) {
+    const isGood = outcome?.violations.length === 0 && !options.keeps;
+    if (interrupted || isGood || (existsSync(folder) && readdirSync(folder).length === 0)) {
       rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     } else {
       console.error(`kept: ${folder}`);

@@ -33,6 +33,7 @@ function rows(outcome: Outcome): readonly (readonly [string, string])[] {
     ["configuration changes seen", `${outcome.configurationChanges}; voters afterwards, times: ${votersText(outcome)}`],
     ["unknown outcomes", `${outcome.unknown}`],
     ["longest time without a successful write", `${outcome.longestWithoutWriteMs} ms, until ${outcome.longestUntil} s`],
+    ["longest time from healing to a write", `${outcome.longestRecoveryMs} ms`],
     ["linearizable", `${outcome.linearizable}: ${windows} windows, ${undecidedWindows} undecided`],
     ["lost writes", `${outcome.lostWrites}`],
     ["violations", outcome.violations.length === 0 ? "none" : outcome.violations.map((text) => `\n  ${text}`).join("")],
