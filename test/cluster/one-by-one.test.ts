@@ -52,7 +52,10 @@ async function followersDownToOne(cluster: Cluster): Promise<void> {
   await load.stop();
   await load.verifyContents(cluster.clientOf(coordinator.index));
   assertNoneFailed(load);
-  await allReturn(cluster, load);
+  const [killed, ...others] = cluster.others(coordinator.index);
+  assert.ok(killed !== undefined, "followers were killed");
+  cluster.start(killed.index, ...others.map(({ index }) => index));
+  await allVoteAgain(cluster, load, killed);
 }
 
 async function coordinatorsDownToTwo(cluster: Cluster): Promise<void> {
@@ -70,46 +73,60 @@ async function coordinatorsDownToTwo(cluster: Cluster): Promise<void> {
   }
   await load.stop();
   assertNoneFailed(load);
+  const [killed] = dead;
+  assert.ok(killed !== undefined, "coordinators were killed");
   await lastOfTwo(cluster, [...alive], dead);
-  await allReturn(cluster, load);
+  await allVoteAgain(cluster, load, killed);
 }
 
-/** Of the last two the coordinator, which breaks ties, is killed. */
+/** Of the last two the coordinator, which breaks ties, is killed: nobody else can stand in for it, in whatever numbers. */
 async function lastOfTwo(cluster: Cluster, alive: readonly number[], dead: readonly ServerProcess[]): Promise<void> {
   const needed = cluster.serverAt((await cluster.awaitVoters(alive)).paxosAddress);
-  const [survivor = -1] = alive.filter((index) => index !== needed.index);
+  const [last = -1] = alive.filter((index) => index !== needed.index);
+  const survivor = cluster.server(last);
   await needed.kill();
   const namesNeeded = (text: string): boolean => text.includes(`start ${needed.paxosAddress}.`);
-  const { blocked } = await cluster.awaitStatus(survivor, "blocked", (status) => status.blocked !== "");
+  const { blocked } = await cluster.awaitStatus(last, "blocked", (status) => status.blocked !== "");
   assert.ok(namesNeeded(blocked), blocked);
-  await assert.rejects(cluster.clientOf(survivor).put("one of two", "refused", { timeoutMs: 2000 }), (error) => {
-    assert.ok(error instanceof StoreError && namesNeeded(error.message), String(error));
-    return true;
-  });
-  await until("the survivor's log to name it", () => (namesNeeded(cluster.server(survivor).log) ? true : null));
+  await assertRefused(cluster, last, namesNeeded);
+  await until("the survivor's log to name it", () => (namesNeeded(survivor.log) ? true : null));
 
-  // One that is a voter no more does not help, though it voted once: it learns so, and names the same server.
-  const [former] = dead;
-  assert.ok(former !== undefined, "others were killed before");
-  former.start();
-  const seen = await cluster.awaitStatus(former.index, "an observer", ({ role }) => role === "observer");
-  assert.ok(namesNeeded(seen.blocked), seen.blocked);
-  await cluster.awaitStatus(survivor, "hears it", ({ live }) => live.includes(former.paxosAddress));
-  const still = await cluster.statusOf(survivor);
-  assert.ok(namesNeeded(still.blocked), still.blocked);
+  // The power fails, and three of the five return, each with the configuration of when it was killed, by which they would be a quorum.
+  await survivor.kill();
+  cluster.start(...dead.map(({ index }) => index));
+  const [first, second, third] = dead;
+  assert.ok(first !== undefined && second !== undefined && third !== undefined, "three were killed before");
+  for (const { index } of [first, second]) {
+    await cluster.awaitStatus(index, "an observer, as the third knows", ({ role }) => role === "observer");
+  }
+  const isWaited = (text: string): boolean => text.includes(needed.paxosAddress) && text.includes(survivor.paxosAddress);
+  await assertRefused(cluster, first.index, isWaited);
+  await assertRefused(cluster, third.index, isWaited);
 
+  // The survivor of the last two knows better still: now all four wait for the one.
+  survivor.start();
+  for (const { index } of [survivor, ...dead]) {
+    await cluster.awaitStatus(index, "names whom to start", (status) => namesNeeded(status.blocked));
+  }
+  await assertRefused(cluster, third.index, namesNeeded);
   needed.start();
-  await cluster.awaitCoordinator([cluster.server(survivor), needed]);
-  await cluster.clientOf(survivor).put("two again", "written");
+  await cluster.awaitCoordinator([survivor, needed]);
+  await cluster.clientOf(last).put("two again", "written");
 }
 
-/** All that were killed start, catch up, vote, and hold the same. */
-async function allReturn(cluster: Cluster, load: Load): Promise<void> {
-  const [first = -1, ...others] = cluster.servers.filter((server) => !server.running).map((server) => server.index);
-  cluster.start(first, ...others);
+/** A write through this server alone fails, and says why. */
+async function assertRefused(cluster: Cluster, index: number, saysWhy: (text: string) => boolean): Promise<void> {
+  await assert.rejects(cluster.clientOf(index).put("refused", "never written", { timeoutMs: 2000 }), (error) => {
+    assert.ok(error instanceof StoreError && saysWhy(error.message), String(error));
+    return true;
+  });
+}
+
+/** All that were killed run again: they catch up, vote, and hold the same, and one that was killed answers for what was written meanwhile. */
+async function allVoteAgain(cluster: Cluster, load: Load, killed: ServerProcess): Promise<void> {
   await cluster.awaitVoters(ALL);
   await cluster.awaitEqual();
-  await load.verifyContents(cluster.clientOf(first));
+  await load.verifyContents(cluster.clientOf(killed.index));
 }
 
 function loadOf(cluster: Cluster, name: string): Load {
