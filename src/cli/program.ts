@@ -227,7 +227,7 @@ function addSimCommand(program: Command, done: (exitCode: number) => void): void
     .option("--seeds <k>", "how many seeds, from the first on (default 10)")
     .option("--minutes <m>", "virtual minutes of faults for each seed (default 1, and 20 for every tenth)")
     .option("--servers <n>", "servers of the cluster, 1 to 7 (default drawn)")
-    .option("--faults <list>", "kinds of faults or families (network,disk,process,clock), with commas; or none (default drawn)")
+    .option("--faults <list>", "kinds of faults or families (network,disk,process,clock,members), with commas; or none (default drawn)")
     .option("--trace <file>", "write all that happens to a file")
     .option("--pulse", "with --trace: also Pings, Pongs, ticks, and what is written before it is synced")
     .option("--shrink", "make each failing run as small as it gets (default: the first one, for a minute)")

@@ -2,7 +2,15 @@
  * What `synod sim` was told, checked: every mistake names the flag and what would be right. It must start nothing.
  */
 import { resolve } from "node:path";
-import { CLOCK_FAULTS, DISK_FAULTS, FAULT_KINDS, type FaultKind, NETWORK_FAULTS, PROCESS_FAULTS } from "../../sim/scenario/faults.js";
+import {
+  CLOCK_FAULTS,
+  DISK_FAULTS,
+  FAULT_KINDS,
+  type FaultKind,
+  MEMBER_FAULTS,
+  NETWORK_FAULTS,
+  PROCESS_FAULTS,
+} from "../../sim/scenario/faults.js";
 import { badArgument } from "../errors.js";
 import { type Flags, isSet, textFlag } from "../flags.js";
 import { nearest } from "../suggest.js";
@@ -47,6 +55,7 @@ export const FAMILIES: Readonly<Record<string, readonly FaultKind[]>> = {
   disk: DISK_FAULTS,
   process: PROCESS_FAULTS,
   clock: CLOCK_FAULTS,
+  members: MEMBER_FAULTS,
 };
 
 /** The options, or a CliError that says which flag is wrong. */

@@ -56,7 +56,7 @@ export function makeProgress(screen: Screen, seeds: number, now: () => number): 
   };
 }
 
-/** `12/200 seeds, 2.3/s, 31x real time, violations 0, elections 40, snapshots 12, faults: network 31 disk 9 process 12 clock 3`. */
+/** `12/200 seeds, 2.3/s, 31x real time, violations 0, elections 40, snapshots 12, faults: network 31 disk 9 process 12 clock 3 members 5`. */
 export function describeProgress(totals: BatchTotals, seeds: number, elapsedMs: number): string {
   const { tally } = totals;
   const faults = Object.keys(FAMILIES).map((family) => `${family} ${faultsOf(totals, family)}`);

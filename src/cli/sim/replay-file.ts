@@ -12,6 +12,7 @@ export type Replayed = { readonly scenario: Scenario; readonly invariant: string
 
 const FORMAT = 1;
 const SERVERS_MAX = 7;
+const SPARES_MAX = 7;
 
 const number = z.number();
 const text = z.string();
@@ -19,13 +20,14 @@ const server = z
   .number()
   .int()
   .min(0)
-  .max(SERVERS_MAX - 1);
+  .max(SERVERS_MAX + SPARES_MAX - 1);
 /** The fields of each kind are checked where they are used; a wrong one stops the run. */
 const fault = z.looseObject({ kind: z.enum(FAULT_KINDS as readonly [FaultKind, ...FaultKind[]]), at: number.min(0), forMs: number.min(0) });
 const scenario = z.looseObject({
   name: text,
   seed: number.int(),
   servers: z.number().int().min(1).max(SERVERS_MAX),
+  spares: z.number().int().min(0).max(SPARES_MAX),
   durationMs: number.min(0),
   settings: z.record(text, number),
   speeds: z.record(text, number),

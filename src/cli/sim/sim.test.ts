@@ -167,7 +167,7 @@ test("progress: a bar on a terminal, few lines elsewhere", () => {
   assert.equal(lines.length, 1);
   assert.match(
     lines[0] ?? "",
-    /^72\/200 seeds, 14\.3 seeds\/s, 1 h 12 m of virtual time in 5 s \(857x\), violations 0, .*faults: network 0 disk 0 process 0 clock 0\n$/,
+    /^72\/200 seeds, 14\.3 seeds\/s, 1 h 12 m of virtual time in 5 s \(857x\), violations 0, .*faults: network 0 disk 0 process 0 clock 0 members 0\n$/,
   );
 });
 

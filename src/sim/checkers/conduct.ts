@@ -3,7 +3,7 @@
  * speaks. Called by the checker of the whole protocol; remembers nothing.
  */
 import { compareBallots, formatBallot } from "../../paxos/ballot.js";
-import { type Configuration, isQuorum } from "../../paxos/configuration.js";
+import { isQuorum } from "../../paxos/configuration.js";
 import type { Event } from "../../paxos/effect.js";
 import { type Address, VIRGIN } from "../../paxos/ids.js";
 import type { Header, Message, Pong } from "../../paxos/message.js";
@@ -11,19 +11,6 @@ import type { Durable } from "../../paxos/record.js";
 import type { ReplicaState } from "../../paxos/replica.js";
 import type { Candidate } from "../../paxos/state.js";
 import { Violation } from "../observer.js";
-
-/** What one configuration entry did, by name. */
-export function changesBetween(before: Configuration, after: Configuration): readonly string[] {
-  const isNew = after.nextReplicaId > before.nextReplicaId;
-  const isGone = before.roster.some(({ replica }) => !after.roster.some((entry) => entry.replica === replica));
-  const sizes = `voters ${before.voters.length} to ${after.voters.length}`;
-  return [
-    ...(before.voters.length === after.voters.length ? [] : [sizes]),
-    ...(isNew ? ["member joined"] : []),
-    ...(isGone ? ["member left"] : []),
-    ...(before.tieBreak === after.tieBreak ? [] : ["tie-break moved"]),
-  ];
-}
 
 /** A soft grant does not outlive the process that it was given to, as far as its giver knows (§2.2): what it would cost is the time of a take-over. */
 export function checkGone({ grant, now, configurations, durable }: Readonly<ReplicaState>, gone: Address): void {

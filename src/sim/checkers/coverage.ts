@@ -73,11 +73,54 @@ const CONDUCT: readonly string[] = [
   "blocked",
 ];
 
+/** What became of the members. */
+const MEMBERS: readonly string[] = [
+  "voters 1 to 2",
+  "voters 2 to 1",
+  "voters 2 to 3",
+  "voters 3 to 2",
+  "voters 3 to 4",
+  "voters 4 to 3",
+  "voters 4 to 5",
+  "voters 5 to 4",
+  "decided by the tie-break",
+  "tie-break moved",
+  "vote lost by silence",
+  "vote lost by missing acknowledgements",
+  "vote given back",
+  "member joined",
+  "wiped member joined",
+  "member left",
+  "removed server ended",
+  "machine brought back",
+  "server added",
+  "stale entry",
+  "change settled",
+  "change waits for the one before",
+  "snapshot installed by a joiner",
+  "handover by a removed coordinator",
+  "promote done",
+  "promote not done",
+  "remove done",
+  "remove not done",
+  "moveTieBreak done",
+  "came to rest",
+  "one by one down to 1",
+  "one by one down to 2",
+  "one by one: blocked",
+];
+
 /** What the clients were told. */
 const ANSWERS: readonly string[] = ["get ok", "get fail", "put ok", "put fail", "put unknown", "delete ok", "cas ok", "cas unknown"];
 
 /** Every kind of fault, and what must have come of them. */
-export const COVERAGE_GATES: readonly string[] = [...FAULT_KINDS.map((kind) => `fault ${kind}`), ...EFFECTS, ...CONDUCT, ...ANSWERS];
+export const COVERAGE_GATES: readonly string[] = [
+  ...FAULT_KINDS.map((kind) => `fault ${kind}`),
+  ...EFFECTS,
+  ...CONDUCT,
+  ...MEMBERS,
+  ...ANSWERS,
+];
 
 /** The gates that `tally` never passed. */
 export function missingCoverage(tally: Tally): readonly string[] {

@@ -28,6 +28,7 @@ import {
   readFloor,
 } from "../../paxos/invariants.js";
 import { isSameConfiguration } from "../../paxos/invariants-configuration.js";
+import { needsSnapshot } from "../../paxos/joining.js";
 import { currentConfiguration } from "../../paxos/log.js";
 import type { Header, Message, PromiseEntry, PromiseReply } from "../../paxos/message.js";
 import { applyRecord, type Durable, durableDecided, type WalRecord } from "../../paxos/record.js";
@@ -36,7 +37,8 @@ import { sightingsOf } from "../../paxos/sightings.js";
 import { copyDurable } from "../../storage/live-tail.js";
 import type { Tally } from "../engine/tally.js";
 import { type Observer, Violation } from "../observer.js";
-import { changesBetween, checkGone, checkGrant, checkIdentity, checkNomination, checkPong } from "./conduct.js";
+import { checkGone, checkGrant, checkIdentity, checkNomination, checkPong } from "./conduct.js";
+import { changesBetween, isTie, sightsOfStep } from "./member-sights.js";
 import { checkRecovered, type DiskPast } from "./recovered.js";
 
 /** What is remembered of one server's present life. */
@@ -190,8 +192,12 @@ export class ProtocolChecker implements Observer {
       this.tally.add(what);
     }
     const synced = this.disks.get(server);
-    if (this.lives.get(server)?.isOlder === true) {
+    const life = this.lives.get(server);
+    if (life?.isOlder === true) {
       return;
+    }
+    if (message.kind === "handover" && life?.state?.configurations.at(-1)?.configuration.voters.includes(header.from) === false) {
+      this.tally.add("handover by a removed coordinator");
     }
     if (synced !== undefined) {
       checkIdentity(synced, header, message);
@@ -218,12 +224,18 @@ export class ProtocolChecker implements Observer {
       checkInstall(this.history, life.applied, event.meta);
       life.applied = event.meta.index;
       this.tally.add("snapshot installed");
+      if (life.decided === 0 && needsSnapshot(state)) {
+        this.tally.add("snapshot installed by a joiner");
+      }
     } else if (event.kind === "snapshotTaken") {
       this.tally.add("snapshot taken");
     } else if (event.kind === "peerGone") {
       checkGone(state, event.address);
     }
     this.checkEffects(life, state, effects);
+    for (const sight of sightsOfStep(state, event, effects)) {
+      this.tally.add(sight);
+    }
     this.checkActivation(life, state);
     if (state.grant !== life.grant) {
       checkGrant(life.grant, state, event);
@@ -302,16 +314,32 @@ export class ProtocolChecker implements Observer {
     if (slot !== life.applied + 1) {
       throw new Violation("12", `slot ${slot} is handed to the state machine next to ${life.applied}`);
     }
+    life.applied = slot;
+    if (slot <= this.decided) {
+      checkApply(this.history, slot, batch);
+      return;
+    }
     const before = this.configuration;
-    const { staleEntries } = this.history;
     checkApply(this.history, slot, batch);
-    this.tally.add("stale entry", this.history.staleEntries - staleEntries);
+    this.noteTie(slot, batch);
+    this.tally.add("stale entry", this.history.staleEntries - this.tally.of("stale entry"));
     if (before !== undefined && this.configuration !== undefined && before !== this.configuration) {
       for (const what of changesBetween(before, this.configuration)) {
         this.tally.add(what);
       }
     }
-    life.applied = slot;
+  }
+
+  private noteTie(slot: Slot, batch: Batch): void {
+    const configuration = governing(this.history, slot);
+    const votes = [...(this.history.votes.get(slot)?.values() ?? [])].filter(({ digest }) => digest === batch.digest);
+    if (
+      configuration !== undefined &&
+      configuration.voters.length % 2 === 0 &&
+      votes.every(({ acceptors }) => isTie(configuration, acceptors))
+    ) {
+      this.tally.add("decided by the tie-break");
+    }
   }
 
   private checkActivation(life: Life, state: Readonly<ReplicaState>): void {

@@ -99,3 +99,5 @@ export function isWhole({ disk, unusable }: Machine): boolean {
 
 /** Why a machine stays dead that was left behind. */
 export const LEFT_DEAD = "left dead";
+/** Why a spare has no server: none was added yet. */
+export const NOT_THERE = "not there yet";

@@ -17,7 +17,7 @@ import { SimNetwork } from "../network/sim-network.js";
 import type { Observer } from "../observer.js";
 import { serverAddresses } from "../scenario/addresses.js";
 import type { Scenario } from "../scenario/scenario.js";
-import { Census } from "./census.js";
+import { Census, NOT_THERE } from "./census.js";
 import { Machine } from "./machine.js";
 import { Watchers } from "./watchers.js";
 
@@ -85,7 +85,7 @@ export class Cluster {
     );
     this.census = new Census(this.machines, this.addresses, this.protocol);
     for (const spare of this.machines.slice(scenario.servers)) {
-      spare.unusable = "not there yet";
+      spare.unusable = NOT_THERE;
     }
   }
 
@@ -109,8 +109,16 @@ export class Cluster {
     }
   }
 
-  /** A new server on this machine: an empty disk, and the members to ask. */
+  /** A new server on a spare machine; nothing where it has one. */
   add(index: number): void {
+    if (this.machine(index).unusable === NOT_THERE) {
+      this.startJoining(index);
+      this.tally.add("server added");
+    }
+  }
+
+  /** A server on this machine, whose disk is empty, that is told the members to ask. */
+  startJoining(index: number): void {
     const machine = this.machine(index);
     machine.joinThrough(this.members.filter((member) => member !== this.addresses[index]));
     machine.unusable = null;

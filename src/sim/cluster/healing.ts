@@ -73,6 +73,7 @@ export async function heal(patient: Patient, prng: Prng): Promise<readonly numbe
   look.isOver = true;
   if (isWell) {
     await demandCalm(ward, replayed);
+    demandVotes(ward);
   }
   return isWell ? coreOf(ward) : [];
 }
@@ -199,6 +200,14 @@ async function demandCalm({ cluster, scenario }: Ward, replayed: number): Promis
   // And acceptors that fail requests at random may keep a slot open until its coordinator gives up.
   if (won > 0 && tally.of("net replay") === replayed && scenario.settings.failRate === 0) {
     watchers.fail(new Violation("liveness", `${won} elections in ${CALM_WAITS} election waits although nothing fails any more`));
+  }
+}
+
+/** Partial partitions alone cost nobody its vote: whoever is cut off from the coordinator is heard by others that it hears (PROTOCOL §4.1). */
+function demandVotes({ cluster, scenario }: Ward): void {
+  const { configuration } = cluster.census;
+  if (scenario.held.length > 0 && scenario.faults.length === 0 && configuration?.epoch !== 1) {
+    cluster.watchers.fail(new Violation("4.1", `epoch ${configuration?.epoch}: a voter that is only cut off from some lost its vote`));
   }
 }
 

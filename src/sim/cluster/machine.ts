@@ -191,7 +191,8 @@ export class Machine {
       clock: this.clock.portOf(host),
       random: { bytes: (count) => this.bytes(count) },
       network: {
-        ...port,
+        dial: (peer) => port.dial(peer),
+        forget: (peer) => port.forget(peer),
         start: (peers, events) => port.start(peers, events),
         stop: () => port.stop(),
         send: (to, header, message) => {

@@ -9,10 +9,12 @@ import {
   type Fault,
   isClockFault,
   isDiskFault,
+  isMemberFault,
   isNetworkFault,
   type ProcessFault,
 } from "../scenario/faults.js";
 import type { Scenario } from "../scenario/scenario.js";
+import { Churn } from "./churn.js";
 import type { Cluster } from "./cluster.js";
 import { CRASHED, type Machine } from "./machine.js";
 
@@ -27,6 +29,7 @@ const NOTHING: End = () => {};
 
 export class Nemesis {
   private readonly cluster: Cluster;
+  private readonly churn: Churn;
   /** What ends each fault that lasts. */
   private readonly lasting = new Set<{ readonly fault: Fault; readonly end: End }>();
   /** Machines that a rolling restart has stopped and not started again yet. */
@@ -35,6 +38,7 @@ export class Nemesis {
 
   constructor(cluster: Cluster, { faults, held }: Pick<Scenario, "faults" | "held">) {
     this.cluster = cluster;
+    this.churn = new Churn(cluster);
     for (const machine of cluster.machines) {
       machine.onDeath = (how) => this.supervise(machine, how);
     }
@@ -107,6 +111,9 @@ export class Nemesis {
     if (isDiskFault(fault)) {
       return this.startDisk(fault);
     }
+    if (isMemberFault(fault)) {
+      return this.churn.begin(fault);
+    }
     return isClockFault(fault) ? this.startClock(fault) : this.startProcess(fault);
   }
 
@@ -141,8 +148,8 @@ export class Nemesis {
       case "kill":
       case "stop":
       case "pause": {
-        const index = fault.server === "coordinator" ? this.cluster.coordinator() : fault.server;
-        return index === null ? NOTHING : this.interrupt(fault.kind, this.cluster.machine(index));
+        const machine = this.churn.victim(fault.server);
+        return machine === null ? NOTHING : this.interrupt(fault.kind, machine);
       }
       case "power":
         for (const index of fault.servers) {

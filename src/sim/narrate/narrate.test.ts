@@ -71,6 +71,16 @@ const FAULTS: ReadonlyArray<readonly [Fault, string]> = [
   [{ kind: "rate", at, forMs, server: 2, ppm: -5000 }, "the clock of n3 runs 0.5 % too slow"],
   [{ kind: "jump", at, forMs, server: 2, byMs: -3_600_000 }, "the wall clock of n3 jumps back by 3600 s"],
   [{ kind: "suspend", at, forMs, server: 2 }, "the machine of n3 is suspended"],
+  [{ kind: "add", at, forMs, server: 3 }, "n4 is added"],
+  [{ kind: "promote", at, forMs, server: 3, via: 0 }, "n1 is asked to promote n4"],
+  [{ kind: "remove", at, forMs, server: "coordinator", via: "coordinator" }, "the coordinator is asked to remove the coordinator"],
+  [{ kind: "tieBreak", at, forMs, server: 1, via: "tie-break" }, "who breaks ties is asked to let n2 break ties"],
+  [{ kind: "replace", at, forMs, server: 1, by: 3 }, "n2 is replaced by n4"],
+  [{ kind: "rejoin", at, forMs, server: 1 }, "n2, if it cannot start any more, begins anew on an empty disk"],
+  [
+    { kind: "oneByOne", at, forMs, how: "kill", whom: "follower", downTo: 1, thenBlock: false },
+    "a follower is killed, one after another, until 1 of the voters are left",
+  ],
 ];
 
 test("every kind of fault has its sentence, when it begins and when it ends", () => {

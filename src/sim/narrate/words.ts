@@ -3,8 +3,8 @@
  * faults. Pure; servers are called n1, n2, ... and clients c0, c1, ...
  */
 import { unreachable } from "../../base/assert.js";
-import type { ClockFault, DiskFault, Fault, Links, NetworkFault, ProcessFault } from "../scenario/faults.js";
-import { isClockFault, isDiskFault, isNetworkFault } from "../scenario/faults.js";
+import type { ClockFault, DiskFault, Fault, Links, MemberFault, NetworkFault, ProcessFault, Victim } from "../scenario/faults.js";
+import { isClockFault, isDiskFault, isMemberFault, isNetworkFault } from "../scenario/faults.js";
 import type { Input, Operation } from "../workload/operation.js";
 import { shorten } from "./payload.js";
 
@@ -48,6 +48,9 @@ export function describeFault(fault: Fault): string {
   }
   if (isDiskFault(fault)) {
     return describeDiskFault(fault);
+  }
+  if (isMemberFault(fault)) {
+    return describeMemberFault(fault);
   }
   return isClockFault(fault) ? describeClockFault(fault) : describeProcessFault(fault);
 }
@@ -126,8 +129,32 @@ function describeDiskFault(fault: DiskFault): string {
 }
 
 /** `n2`, or `the coordinator`. */
-function victim(server: number | "coordinator"): string {
-  return server === "coordinator" ? "the coordinator" : nameServer(server);
+function victim(server: Victim): string {
+  return typeof server === "number" ? nameServer(server) : server === "coordinator" ? "the coordinator" : "who breaks ties";
+}
+
+function describeMemberFault(fault: MemberFault): string {
+  switch (fault.kind) {
+    case "add":
+      return `${nameServer(fault.server)} is added`;
+    case "promote":
+      return `${victim(fault.via)} is asked to promote ${victim(fault.server)}`;
+    case "remove":
+      return `${victim(fault.via)} is asked to remove ${victim(fault.server)}`;
+    case "tieBreak":
+      return `${victim(fault.via)} is asked to let ${victim(fault.server)} break ties`;
+    case "replace":
+      return `${nameServer(fault.server)} is replaced by ${nameServer(fault.by)}`;
+    case "rejoin":
+      return `${nameServer(fault.server)}, if it cannot start any more, begins anew on an empty disk`;
+    case "oneByOne": {
+      const who = fault.whom === "coordinator" ? "the coordinator" : "a follower";
+      const end = fault.thenBlock ? ", and then one more" : "";
+      return `${who} is ${fault.how === "kill" ? "killed" : "stopped"}, one after another, until ${fault.downTo} of the voters are left${end}`;
+    }
+    default:
+      return unreachable(fault);
+  }
 }
 
 function describeProcessFault(fault: ProcessFault): string {

@@ -2,7 +2,7 @@
 import { unreachable } from "../../base/assert.js";
 import { nextChance, nextInt, type Prng } from "../../base/prng.js";
 import type { Boundary } from "../engine/host.js";
-import type { DiskFault, Fault, FaultKind, Links } from "./faults.js";
+import type { DiskFault, Fault, FaultKind, Links, Victim } from "./faults.js";
 import type { Frame } from "./frame.js";
 import { pick, range, shuffled } from "./random.js";
 
@@ -21,13 +21,17 @@ const BOUNDARIES: readonly (Boundary | null)[] = [
 ];
 
 const CRASHES_MAX = 15;
+/** How long an operator goes on with a replacement, and how far requests that meet are apart. */
+const REPLACEMENT_MS = 15_000;
+const TOGETHER_MS = 4000;
 
 /** A fault of `kind`; null where this cluster has nobody for it. */
 export function drawFault(prng: Prng, kind: FaultKind, frame: Frame): Fault | null {
   const at = nextInt(prng, 0, frame.durationMs);
   const forMs = Math.round(frame.pingMs * pick(prng, [0.3, 2, 10, 30, 80]) * (0.5 + nextInt(prng, 0, 1000) / 1000));
   const when = { at, forMs };
-  const server = nextInt(prng, 0, frame.servers);
+  const machines = frame.servers + frame.spares;
+  const server = nextInt(prng, 0, machines);
   switch (kind) {
     case "drop":
     case "duplicate":
@@ -50,11 +54,11 @@ export function drawFault(prng: Prng, kind: FaultKind, frame: Frame): Fault | nu
     case "refuse":
       return { kind, at, forMs: kind === "reset" ? 0 : forMs, links: drawLinks(prng, frame) };
     case "split":
-      return { kind, ...when, groups: drawGroups(prng, frame.servers) };
+      return { kind, ...when, groups: drawGroups(prng, machines) };
     case "star":
     case "chain":
     case "ring":
-      return frame.servers < 3 ? null : { kind, ...when, order: shuffled(prng, range(frame.servers)) };
+      return machines < 3 ? null : { kind, ...when, order: shuffled(prng, range(machines)) };
     case "stall":
     case "full":
       return { kind, ...when, server };
@@ -71,10 +75,10 @@ export function drawFault(prng: Prng, kind: FaultKind, frame: Frame): Fault | nu
     case "kill":
     case "pause":
     case "stop":
-      return { kind, ...when, server: nextChance(prng, 0.4) ? "coordinator" : server };
+      return { kind, ...when, server: drawVictim(prng, server) };
     case "power": {
       const all = nextChance(prng, 0.5);
-      const servers = shuffled(prng, range(frame.servers)).slice(0, all ? frame.servers : nextInt(prng, 1, frame.servers + 1));
+      const servers = shuffled(prng, range(machines)).slice(0, all ? machines : nextInt(prng, 1, machines + 1));
       return { kind, ...when, servers };
     }
     case "crashAt": {
@@ -100,9 +104,36 @@ export function drawFault(prng: Prng, kind: FaultKind, frame: Frame): Fault | nu
       return { kind, at, forMs: 0, server, byMs: pick(prng, [-3_600_000, -200, 200, 3_600_000]) };
     case "suspend":
       return { kind, ...when, server };
+    case "add":
+      return frame.spares === 0 ? null : { kind, at: together(at), forMs: 0, server: drawSpare(prng, frame) };
+    case "rejoin":
+      return { kind, at, forMs: 0, server };
+    case "promote":
+    case "remove":
+    case "tieBreak":
+      return { kind, at: together(at), forMs: 0, server: drawVictim(prng, server), via: nextChance(prng, 0.5) ? "coordinator" : server };
+    case "replace":
+      return frame.spares === 0
+        ? null
+        : { kind, at: together(at), forMs: REPLACEMENT_MS, server: nextInt(prng, 0, frame.servers), by: drawSpare(prng, frame) };
+    case "oneByOne":
+      return null; // it demands that nothing else goes wrong
     default:
       return unreachable(kind);
   }
+}
+
+function drawVictim(prng: Prng, server: number): Victim {
+  return nextChance(prng, 0.4) ? "coordinator" : nextChance(prng, 0.15) ? "tie-break" : server;
+}
+
+function drawSpare(prng: Prng, { servers, spares }: Frame): number {
+  return servers + nextInt(prng, 0, spares);
+}
+
+/** Requests often meet: half of them wait for the next stroke of a slow bell. */
+function together(at: number): number {
+  return at % 2 === 0 ? at - (at % TOGETHER_MS) : at;
 }
 
 function drawDamage(
@@ -121,7 +152,8 @@ function drawDamage(
 }
 
 /** All links, those of one server in one or both directions, or one link. */
-function drawLinks(prng: Prng, { servers }: Frame): Links {
+function drawLinks(prng: Prng, frame: Frame): Links {
+  const servers = frame.servers + frame.spares;
   const all = range(servers);
   const one = [nextInt(prng, 0, servers)];
   switch (nextInt(prng, 0, 5)) {

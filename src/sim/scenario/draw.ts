@@ -42,6 +42,9 @@ const MINUTE_MS = 60_000;
 
 type Autopilot = Pick<Settings, "removeAfterMs" | "stableMs" | "minVoters">;
 const NO_AUTOPILOT: Autopilot = { removeAfterMs: 0, stableMs: 3000, minVoters: 1 };
+/** How likely servers may be added, and on how many machines. */
+const SPARES_CHANCE = 0.35;
+const SPARES_MAX = 2;
 /** How likely the autopilot is on. */
 const AUTOPILOT_CHANCE = 0.8;
 
@@ -54,7 +57,7 @@ export function drawScenario(seed: number, options: DrawOptions = {}): Scenario 
     name: "swarm",
     seed,
     servers: frame.servers,
-    spares: 0,
+    spares: frame.spares,
     durationMs: frame.durationMs,
     settings: { ...everyday, ...NO_AUTOPILOT },
     speeds: drawSpeeds(splitPrng(prng)),
@@ -81,6 +84,7 @@ function drawFrame(prng: Prng, seed: number, options: DrawOptions): Frame {
     isLong,
     pingMs: isLong ? pick(prng, [400, 800]) : pick(prng, [50, 100, 200, 200, 400]),
     sacrificed: shuffled(prng, range(servers)).slice(0, count),
+    spares: nextChance(prng, SPARES_CHANCE) ? nextInt(prng, 1, SPARES_MAX + 1) : 0,
   };
 }
 

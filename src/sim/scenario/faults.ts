@@ -7,6 +7,9 @@ import type { CrashPlan } from "../engine/host.js";
 /** Every ordered pair of a server of `from` and another of `to`. */
 export type Links = { readonly from: readonly number[]; readonly to: readonly number[] };
 
+/** A server: by its number, or whichever coordinates or breaks ties when the time comes. */
+export type Victim = number | "coordinator" | "tie-break";
+
 /** When: milliseconds of true time from the beginning. Faults with `forMs` last that long, 0 for an instant. */
 type Window = { readonly at: number; readonly forMs: number };
 
@@ -50,7 +53,7 @@ export type DiskFault = Window & { readonly server: number } & (
  */
 export type ProcessFault = Window &
   (
-    | { readonly kind: "kill" | "pause" | "stop"; readonly server: number | "coordinator" }
+    | { readonly kind: "kill" | "pause" | "stop"; readonly server: Victim }
     | { readonly kind: "power"; readonly servers: readonly number[] }
     | { readonly kind: "crashAt"; readonly server: number; readonly plan: CrashPlan; readonly power: boolean; readonly downMs: number }
     | { readonly kind: "crashLoop"; readonly server: number; readonly everyMs: number }
@@ -66,7 +69,30 @@ export type ClockFault = Window & { readonly server: number } & (
     | { readonly kind: "suspend" }
   );
 
-export type Fault = NetworkFault | DiskFault | ProcessFault | ClockFault;
+/**
+ * What operators do to the members. add: a server on a spare machine joins. promote, remove, tieBreak: asked of the server `via`. replace: `by`, a
+ * spare, joins and is promoted, then `server` is removed; given up at the end of the window. rejoin: a machine whose server was removed, or whose
+ * disk is damaged, gets an empty disk, and its server joins. oneByOne: see OneByOneFault.
+ */
+export type MemberFault =
+  | (Window &
+      (
+        | { readonly kind: "add" | "rejoin"; readonly server: number }
+        | { readonly kind: "promote" | "remove" | "tieBreak"; readonly server: Victim; readonly via: Victim }
+        | { readonly kind: "replace"; readonly server: number; readonly by: number }
+      ))
+  | OneByOneFault;
+
+/** Voters are taken away one by one, each when the change before is settled, until `downTo` are left; then one more, which blocks. They come back at the end of the window. */
+export type OneByOneFault = Window & {
+  readonly kind: "oneByOne";
+  readonly how: "kill" | "stop";
+  readonly whom: "coordinator" | "follower";
+  readonly downTo: number;
+  readonly thenBlock: boolean;
+};
+
+export type Fault = NetworkFault | DiskFault | ProcessFault | ClockFault | MemberFault;
 export type FaultKind = Fault["kind"];
 
 export const NETWORK_FAULTS = [
@@ -110,7 +136,17 @@ export const PROCESS_FAULTS = [
 ] as const satisfies readonly ProcessFault["kind"][];
 export const CLOCK_FAULTS = ["rate", "jump", "suspend"] as const satisfies readonly ClockFault["kind"][];
 
-export const FAULT_KINDS: readonly FaultKind[] = [...NETWORK_FAULTS, ...DISK_FAULTS, ...PROCESS_FAULTS, ...CLOCK_FAULTS];
+export const MEMBER_FAULTS = [
+  "add",
+  "promote",
+  "remove",
+  "tieBreak",
+  "replace",
+  "rejoin",
+  "oneByOne",
+] as const satisfies readonly MemberFault["kind"][];
+
+export const FAULT_KINDS: readonly FaultKind[] = [...NETWORK_FAULTS, ...DISK_FAULTS, ...PROCESS_FAULTS, ...CLOCK_FAULTS, ...MEMBER_FAULTS];
 
 export function isNetworkFault(fault: Fault): fault is NetworkFault {
   return (NETWORK_FAULTS as readonly string[]).includes(fault.kind);
@@ -122,4 +158,8 @@ export function isDiskFault(fault: Fault): fault is DiskFault {
 
 export function isClockFault(fault: Fault): fault is ClockFault {
   return (CLOCK_FAULTS as readonly string[]).includes(fault.kind);
+}
+
+export function isMemberFault(fault: Fault): fault is MemberFault {
+  return (MEMBER_FAULTS as readonly string[]).includes(fault.kind);
 }

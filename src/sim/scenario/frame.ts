@@ -2,6 +2,8 @@
 
 export type Frame = {
   readonly servers: number;
+  /** Machines on top that servers may be added on. */
+  readonly spares: number;
   readonly durationMs: number;
   readonly isLong: boolean;
   readonly pingMs: number;

@@ -3,14 +3,17 @@
  * settings, speeds and clients it keeps, and gives it faults of its own.
  */
 import { present } from "../../base/assert.js";
-import { nextInt, type Prng } from "../../base/prng.js";
+import { nextChance, nextInt, type Prng } from "../../base/prng.js";
 import type { Boundary } from "../engine/host.js";
 import type { Fault } from "./faults.js";
+import { MEMBER_SCHEDULES } from "./member-schedules.js";
 import { pick, range, shuffled } from "./random.js";
 import type { Scenario } from "./scenario.js";
 import { SHARP_SCHEDULES } from "./sharp-schedules.js";
 
-type Plan = Partial<Pick<Scenario, "servers" | "durationMs" | "faults" | "held" | "core" | "left" | "settings" | "speeds" | "workload">>;
+type Plan = Partial<
+  Pick<Scenario, "servers" | "spares" | "durationMs" | "faults" | "held" | "core" | "left" | "settings" | "speeds" | "workload">
+>;
 type Schedule = (base: Scenario, prng: Prng) => Plan;
 
 /** Until a cluster has founded itself and elected; a schedule's first fault comes after it. Milliseconds. */
@@ -282,18 +285,23 @@ const SCHEDULES: Readonly<Record<string, Schedule>> = {
     };
   },
   ...SHARP_SCHEDULES,
+  ...MEMBER_SCHEDULES,
 };
 
 export const SCHEDULE_NAMES: readonly string[] = Object.keys(SCHEDULES);
+const MEMBER_NAMES: readonly string[] = Object.keys(MEMBER_SCHEDULES);
+const OTHER_NAMES: readonly string[] = SCHEDULE_NAMES.filter((name) => !MEMBER_NAMES.includes(name));
+/** How likely it is one about who votes. */
+const MEMBER_CHANCE = 0.4;
 
 /** One of the schedules, by the stream given. */
 export function drawSchedule(prng: Prng, base: Scenario): Scenario {
-  return applySchedule(pick(prng, SCHEDULE_NAMES), base, prng);
+  return applySchedule(pick(prng, nextChance(prng, MEMBER_CHANCE) ? MEMBER_NAMES : OTHER_NAMES), base, prng);
 }
 
 /** The schedule of that name on the settings of `base`. */
 export function applySchedule(name: string, base: Scenario, prng: Prng): Scenario {
   const schedule = present(SCHEDULES[name], `there is a schedule named ${name}`);
-  const plan = { ...base, ...schedule(base, prng), name };
+  const plan = { ...base, spares: 0, ...schedule(base, prng), name };
   return { ...plan, faults: [...plan.faults].sort((a, b) => a.at - b.at) };
 }

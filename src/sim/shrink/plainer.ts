@@ -74,7 +74,10 @@ function settings(present: Settings): readonly Settings[] {
 
 /** With three servers, or one or two fewer; faults that then mean nothing are left out, the others lose the servers that are gone. */
 function fewerServers(scenario: Scenario): readonly Scenario[] {
-  const { servers } = scenario;
+  const { servers, spares } = scenario;
+  if (spares > 0) {
+    return [{ ...withServers(scenario, servers), spares: 0 }];
+  }
   const counts = [3, servers - 2, servers - 1].filter((count) => count >= 1 && count < servers);
   return [...new Set(counts)].map((count) => withServers(scenario, count)).filter(isFair);
 }
@@ -86,7 +89,7 @@ const DAMAGE: ReadonlySet<Fault["kind"]> = new Set(["wipe", "rot", "misdirect", 
 function isFair({ servers, faults, core, left }: Scenario): boolean {
   const hurt = new Set(left);
   for (const fault of faults) {
-    if (DAMAGE.has(fault.kind) && "server" in fault && fault.server !== "coordinator") {
+    if (DAMAGE.has(fault.kind) && "server" in fault && typeof fault.server === "number") {
       hurt.add(fault.server);
     }
   }
@@ -123,11 +126,17 @@ function withoutServers(fault: Fault, count: number): Fault | null {
     const servers = fault.servers.filter(stays);
     return servers.length === 0 ? null : { ...fault, servers };
   }
+  if ("by" in fault) {
+    return stays(fault.server) && stays(fault.by) ? fault : null;
+  }
+  if ("via" in fault && typeof fault.via === "number" && !stays(fault.via)) {
+    return withoutServers({ ...fault, via: "coordinator" }, count);
+  }
   if ("heir" in fault) {
     return fault.heir === null || stays(fault.heir) ? fault : { ...fault, heir: null };
   }
   if ("server" in fault) {
-    return fault.server === "coordinator" || stays(fault.server) ? fault : null;
+    return typeof fault.server !== "number" || stays(fault.server) ? fault : null;
   }
   return fault;
 }
