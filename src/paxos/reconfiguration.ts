@@ -4,12 +4,12 @@
  * slot moved; does nothing while the configuration stands still.
  */
 import { answerProposed } from "./change-requests.js";
-import { type Configuration, isVoter, rosterEntry } from "./configuration.js";
+import { type Configuration, isQuorum, isVoter, rosterEntry } from "./configuration.js";
 import { failAttempt } from "./election.js";
 import { VIRGIN } from "./ids.js";
 import { answerVirgin } from "./joining.js";
 import { currentConfiguration } from "./log.js";
-import { admitRosterPeers, hasIdentity, otherVoters, votes } from "./membership.js";
+import { admitRosterPeers, hasIdentity, isCounted, otherVoters, peerOf, votes } from "./membership.js";
 import { notice, type Outbox } from "./outbox.js";
 import { askEverythingAgain, expectAnswer } from "./resend.js";
 import { acknowledgeNewest, newestEntrySlot } from "./settling.js";
@@ -112,12 +112,23 @@ export function isRemoved(state: ReplicaState): boolean {
   return state.durable.replica < configuration.nextReplicaId && rosterEntry(configuration, state.durable.replica) === undefined;
 }
 
-/** Ends the server once its time is over; also at once where it starts on a disk that knows of the removal. */
+/**
+ * Ends the server once its time is over; also where it starts on a disk that knows of the removal. Not before a quorum of the voters without
+ * it knows of that too: it may be the only one that does, and the voters of before need its vote.
+ */
 export function leaveWhenDue(state: ReplicaState, out: Outbox): void {
-  if (state.now >= state.membership.leavesAt) {
+  if (state.now >= state.membership.leavesAt && isKnownWithoutMe(state)) {
     state.membership.leavesAt = NOT_DUE;
     out.push({ kind: "halt", text: removalText(state), drains: true });
   }
+}
+
+function isKnownWithoutMe(state: ReplicaState): boolean {
+  const entry = newestEntrySlot(state);
+  return isQuorum(currentConfiguration(state), (replica) => {
+    const peer = peerOf(state, replica);
+    return peer !== undefined && isCounted(state, peer) && peer.decided >= entry;
+  });
 }
 
 export function removalText(state: ReplicaState): string {
