@@ -11,7 +11,7 @@ import { Prompt } from "../repl/prompt.js";
 import { judge } from "../status/health.js";
 import { renderTable } from "../table.js";
 import { waitForAgreement } from "../up/agreement.js";
-import { Cluster, describeServerEnding } from "../up/cluster.js";
+import { Cluster, describeReady, describeReturn, describeServerEnding } from "../up/cluster.js";
 import { clusterCommands } from "../up/commands.js";
 import { clusterFileOf, planUp, type UpPlan, upDataDir } from "../up/plan.js";
 import { checkPortsFree } from "../up/ports.js";
@@ -39,10 +39,8 @@ export async function runUp(count: string | undefined, flags: Flags): Promise<nu
   const reports = { announce: (text: string): void => void process.stdout.write(`${text}\n`) };
   const ended = new AbortController();
   const cluster = new Cluster(plan, (server, ending) => {
-    const number = server.planned.number;
-    reports.announce(
-      `${describeServerEnding(server, ending)}${process.stdin.isTTY ? `; START ${number} brings it back` : ""}. The end of its log:\n${indent(server.tail())}`,
-    );
+    const back = process.stdin.isTTY ? `; ${describeReturn(server.planned, ending)}` : "";
+    reports.announce(`${describeServerEnding(server, ending)}${back}. The end of its log:\n${indent(server.tail())}`);
     if (cluster.running.length === 0) {
       ended.abort();
     }
@@ -98,10 +96,7 @@ async function reportAgreement(cluster: Cluster, signal: AbortSignal): Promise<v
     return;
   }
   if (coordinator !== undefined) {
-    const first = cluster.plan.servers[0]?.clientAddress ?? "";
-    process.stdout.write(
-      `Ready: ${coordinator} coordinates. From another terminal: synod client ${first}, synod status --endpoints ${first}\n`,
-    );
+    process.stdout.write(`${describeReady(coordinator, cluster.running)}\n`);
     return;
   }
   const health = judge(rows);

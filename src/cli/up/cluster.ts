@@ -2,6 +2,7 @@
  * The servers of one `synod up`: starts, kills and stops them by number, and says when one has ended that nobody asked to.
  * It must never start a server that the user has not asked for.
  */
+import { EXIT_STATUS } from "../../server/exit-status.js";
 import { CliError, EXIT } from "../errors.js";
 import type { PlannedServer, UpPlan } from "./plan.js";
 import { describeEnding, type Ending, ServerProcess } from "./server-process.js";
@@ -135,4 +136,17 @@ async function stopOne(server: ServerProcess): Promise<Ending> {
 /** `server 3 (127.0.0.1:8002) was ended by SIGKILL`. */
 export function describeServerEnding(server: ServerProcess, ending: Ending): string {
   return `server ${server.planned.number} (${server.planned.clientAddress}) ${describeEnding(ending)}`;
+}
+
+/** What a person does about a server that ended by itself. One that was removed, or is damaged, would end again on the data it has. */
+export function describeReturn({ number, dataDir }: PlannedServer, { code }: Ending): string {
+  return code === EXIT_STATUS.halted
+    ? `START ${number} makes it a new member once ${dataDir} is moved away, and not before`
+    : `START ${number} brings it back`;
+}
+
+/** The line that says how to reach the cluster from outside, through a server that runs. */
+export function describeReady(coordinator: string, running: readonly ServerProcess[]): string {
+  const first = running[0]?.planned.clientAddress ?? "";
+  return `Ready: ${coordinator} coordinates. From another terminal: synod client ${first}, synod status --endpoints ${first}`;
 }

@@ -10,6 +10,7 @@ import { test } from "node:test";
 import { resolveServerConfig } from "../config/server-config.js";
 import { fromText } from "../config/sources.js";
 import { CliError } from "../errors.js";
+import { describeReturn } from "./cluster.js";
 import { clusterFileOf, planUp } from "./plan.js";
 import { checkPortsFree } from "./ports.js";
 import { isRunning, recordOf } from "./processes.js";
@@ -127,6 +128,16 @@ test("wipe removes what up made and nothing else", () => {
   writeClusterFile(empty, SAVED);
   wipe(empty, SAVED);
   assert.ok(!existsSync(empty));
+});
+
+test("whoever ended by itself is brought back by START, but not on data that ends it again", () => {
+  const [server] = planUp("1", { dataDir: "/d" }, undefined).servers;
+  assert.ok(server !== undefined);
+  assert.equal(describeReturn(server, { code: 74, signal: null, wasAsked: false }), "START 1 brings it back");
+  assert.equal(
+    describeReturn(server, { code: 78, signal: null, wasAsked: false }),
+    "START 1 makes it a new member once /d/1 is moved away, and not before",
+  );
 });
 
 test("a damaged cluster file is refused, not taken for none", () => {
