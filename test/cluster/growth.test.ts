@@ -29,11 +29,14 @@ test("a cluster grows 1 → 3 → 5 → 6, loses a disk, and shrinks to 3, under
     }
     await loseDisk(cluster, 1, members);
     await load.awaitAcknowledged(WRITES_A_STEP);
-    for (const leaver of [5, FOUNDER, 3]) {
+    const leavers = [5, FOUNDER, 3];
+    const goodbyes = leavers.map((leaver) => cluster.server(leaver).ended(PATIENCE_MS));
+    for (const leaver of leavers) {
       members.splice(members.indexOf(leaver), 1);
       await remove(cluster, leaver, members);
       await load.awaitAcknowledged(WRITES_A_STEP);
     }
+    await Promise.all(goodbyes);
     await load.stop();
     const { revision } = await cluster.awaitEqual();
     await load.verify(cluster.clientOf(1), revision - before);
@@ -56,9 +59,7 @@ async function loseDisk(cluster: Cluster, index: number, members: readonly numbe
 /** Through another server, as an operator does whose machine is to be switched off. */
 async function remove(cluster: Cluster, index: number, left: readonly number[]): Promise<void> {
   const { replicaId } = await cluster.statusOf(index);
-  const ended = cluster.server(index).ended();
   const [asked = -1] = left;
   await cluster.clientOf(asked).changeMembers({ kind: "remove", replica: Number(replicaId) });
-  await ended;
   await cluster.awaitVoters(left);
 }
