@@ -79,16 +79,23 @@ export class Census {
     return this.configurations.some((configuration) => isQuorumOf(configuration, holds));
   }
 
-  /** Until every founder holds Genesis a lost disk costs the founding, and nothing that was decided. */
-  private get isBeingFounded(): boolean {
+  /**
+   * Until every founder holds Genesis a lost disk costs the founding, and nothing that was decided. Without the last disk that holds it
+   * they may found once more, rightly: but a run, and whoever checks it, knows one cluster.
+   */
+  private isOnlyFounding(index: number): boolean {
     const { history, decided } = this.protocol;
-    const founders = history.configurations[0]?.configuration.roster ?? [];
-    return decided === 0 && !founders.every(({ address }) => history.founded.has(address));
+    const [genesis] = history.configurations;
+    if (genesis === undefined) {
+      return true;
+    }
+    const isFounded = decided > 0 || genesis.configuration.roster.every(({ address }) => history.founded.has(address));
+    return !isFounded && this.machines.some((machine) => machine.index !== index && this.identityOf(machine.index) !== VIRGIN);
   }
 
   /** Whether the cluster can do without what is on the disk of `index`. A damaged disk is not counted on, even while its server runs. */
   bearsLossOf(index: number): boolean {
-    return this.isBeingFounded || this.isQuorum((machine) => machine.index !== index && isWhole(machine));
+    return this.isOnlyFounding(index) || this.isQuorum((machine) => machine.index !== index && isWhole(machine));
   }
 }
 
