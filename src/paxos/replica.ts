@@ -45,7 +45,7 @@ export { CHECKPOINT_SLOTS } from "./checkpoint.js";
 export { canPropose, isActiveCoordinator } from "./coordinator.js";
 export { snapshotBase } from "./log.js";
 export { isKnownPeer } from "./membership.js";
-export { headerOf } from "./outbox.js";
+export { headerOf, isNamed } from "./outbox.js";
 export { createReplica, type ReplicaOptions, type ReplicaState } from "./state.js";
 export { blockedSentence, lastVoterSentence, type ReplicaStatus, statusOf } from "./status.js";
 

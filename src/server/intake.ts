@@ -4,7 +4,7 @@
  */
 import type { Address } from "../paxos/ids.js";
 import type { Header, Message, Nack } from "../paxos/message.js";
-import { isKnownPeer, type ReplicaState } from "../paxos/replica.js";
+import { isKnownPeer, isNamed, type ReplicaState } from "../paxos/replica.js";
 import type { FailRate } from "./fail-rate.js";
 import type { Proposals } from "./proposals.js";
 import type { TimelessEvent } from "./replica-driver.js";
@@ -37,7 +37,8 @@ export class Intake {
       }
       return;
     }
-    const verdict = failRate.judge(message);
+    // Before its identity is synced it must not answer under it, not even that it fails.
+    const verdict = isNamed(replica) ? failRate.judge(message) : "deliver";
     if (verdict === "deliver") {
       deliver({ kind: "receive", address: peer, header, message });
     } else if (verdict !== "ignore") {
