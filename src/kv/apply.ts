@@ -52,6 +52,9 @@ export function* applyCommand(context: ApplyContext, command: Command): Sliced<R
     case "setQuota":
       context.quotaBytes = command.bytes;
       return { kind: "quotaSet", revision: revision(mvcc.visibleRevision) };
+    case "skipRevisions":
+      mvcc.visibleRevision += command.by;
+      return applyCompact(mvcc, mvcc.visibleRevision);
   }
 }
 

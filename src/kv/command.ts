@@ -20,7 +20,9 @@ export type Command =
   | { readonly kind: "expireSessions"; readonly usedBelowSlot: number }
   /** Its client is done with the session: it expires now; nothing where it is gone already. */
   | { readonly kind: "closeSession"; readonly session: SessionId }
-  | { readonly kind: "setQuota"; readonly bytes: number };
+  | { readonly kind: "setQuota"; readonly bytes: number }
+  /** The revision moves forward by `by` (1 to SKIP_REVISIONS_MAX) and all history is compacted: what a recovery or a restore begins with, so that nobody takes it for the state before. */
+  | { readonly kind: "skipRevisions"; readonly by: number };
 
 /** First byte of a command: what follows. Only add. */
 export const COMMAND_TAG = {
@@ -34,7 +36,11 @@ export const COMMAND_TAG = {
   expireSessions: 7,
   setQuota: 8,
   closeSession: 9,
+  skipRevisions: 10,
 } as const;
+
+/** The most revisions that one command may skip: far from the end of the safe integers, however often it is done. */
+export const SKIP_REVISIONS_MAX = 2 ** 40;
 
 const newArray = (length: number): Uint8Array => new Uint8Array(length);
 
@@ -92,6 +98,9 @@ export function encodeCommand(command: Command): Uint8Array {
     case "closeSession":
       writer.varint(command.session);
       break;
+    case "skipRevisions":
+      writer.varint(command.by);
+      break;
     default:
       unreachable(command);
   }
@@ -120,9 +129,19 @@ function readBody(tag: number, reader: ByteReader): Command {
       return { kind: "setQuota", bytes: reader.varint() };
     case COMMAND_TAG.closeSession:
       return { kind: "closeSession", session: sessionId(reader.varint()) };
+    case COMMAND_TAG.skipRevisions:
+      return { kind: "skipRevisions", by: readSkip(reader) };
     default:
       throw new MalformedBytes(`command of kind ${tag}`);
   }
+}
+
+function readSkip(reader: ByteReader): number {
+  const by = reader.varint();
+  if (by < 1 || by > SKIP_REVISIONS_MAX) {
+    throw new MalformedBytes(`${by} revisions to skip, allowed are 1 to ${SKIP_REVISIONS_MAX}`);
+  }
+  return by;
 }
 
 /** The command of `bytes`, its byte fields being views into them; throws MalformedBytes. */

@@ -155,6 +155,20 @@ describe("history and compaction", () => {
   });
 });
 
+test("skipped revisions: all history is gone, the state stays, and the next write follows behind the gap", () => {
+  const store = Store.empty();
+  put(store, "a", "1");
+  put(store, "a", "2");
+  assert.deepEqual(run(store, { kind: "skipRevisions", by: 1_000_000_000 }), { kind: "compact", revision: 1_000_000_003 });
+  assert.deepEqual([store.revision, store.compactedRevision, store.stats().historyBytes], [1_000_000_003, 1_000_000_003, 0]);
+  assert.equal(refused(store.range({ ...ALL, revision: 3 })), "compacted");
+  assert.equal(refused(store.events(4, 10) as KvError), "compacted", "who watched from where it was is told");
+  const [pair] = range(store, ALL).pairs;
+  assert.deepEqual([pair?.modRevision, pair?.version], [3, 2], "no key changed");
+  put(store, "b", "1");
+  assert.equal(store.revision, 1_000_000_004);
+});
+
 describe("options of a put", () => {
   const store = Store.empty();
   const lease = (2n ** 62n) as LeaseId;

@@ -75,6 +75,10 @@ export class SessionTable {
   }
 
   /** Whether the session is (still) in the table. */
+  has(id: SessionId): boolean {
+    return this.sessions.has(id);
+  }
+
   holds(session: Session): boolean {
     return this.sessions.get(session.id) === session;
   }

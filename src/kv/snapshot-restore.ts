@@ -202,6 +202,9 @@ export class SnapshotRestore implements Restore {
       const bytes = state === REPLY_STATE.bytes ? reader.bytes().slice() : undefined;
       session.keep(seq, { state, revision: replyRevision, detail, bytes });
     }
+    if (this.sessions.has(session.id)) {
+      throw new MalformedBytes(`session ${session.id} twice`);
+    }
     this.sessions.restore(session);
     return 1 + kept / 5;
   }

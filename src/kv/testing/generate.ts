@@ -125,5 +125,7 @@ export function randomCommand(prng: Prng, now: number, slot: number): Command {
   if (dice < 98) {
     return { kind: "expireSessions", usedBelowSlot: Math.max(0, slot - nextInt(prng, 0, 10)) };
   }
-  return { kind: "setQuota", bytes: nextChance(prng, 0.5) ? 2 ** 31 : nextInt(prng, 500, 20_000) };
+  return nextChance(prng, 0.2)
+    ? { kind: "skipRevisions", by: nextInt(prng, 1, 30) }
+    : { kind: "setQuota", bytes: nextChance(prng, 0.5) ? 2 ** 31 : nextInt(prng, 500, 20_000) };
 }

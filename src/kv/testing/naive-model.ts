@@ -197,6 +197,10 @@ export class NaiveModel {
         }
         this.compacted = command.revision;
         return { kind: "compact", revision: this.revision as Revision };
+      case "skipRevisions":
+        this.revision += command.by;
+        this.compacted = this.revision;
+        return { kind: "compact", revision: this.revision as Revision };
       case "registerSession": {
         const id = this.nextSession++;
         this.sessions.set(id, { id, lastSlot: slot, lastUse: ++this.uses, prunedTo: 0, replies: new Map() });

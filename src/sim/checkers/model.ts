@@ -183,6 +183,10 @@ export class Model {
       case "setQuota":
         this.quotaBytes = command.bytes;
         return;
+      case "skipRevisions":
+        this.revision += command.by;
+        this.compact(this.revision);
+        return;
     }
   }
 

@@ -61,6 +61,8 @@ function describeCommand(command: Command): string {
       return `close session ${command.session}`;
     case "setQuota":
       return `set the quota to ${command.bytes} bytes`;
+    case "skipRevisions":
+      return `move the revision forward by ${command.by}`;
     default:
       return unreachable(command);
   }
