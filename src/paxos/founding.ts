@@ -8,8 +8,9 @@ import { nextU32 } from "../base/prng.js";
 import { genesisConfiguration, rosterEntry } from "./configuration.js";
 import { scheduleFirstNomination } from "./election.js";
 import { voidGrantOfGone } from "./grant.js";
-import { type Address, clusterId, type DiskId, equalLineages, type ReplicaId, SLOT_ZERO, VIRGIN } from "./ids.js";
+import { type Address, clusterId, type DiskId, type ReplicaId, SLOT_ZERO, VIRGIN } from "./ids.js";
 import { answerVirgin, assertListed, FOUNDING_EPOCH } from "./joining.js";
+import { kinshipOf, kinshipText } from "./kinship.js";
 import { currentConfiguration, resetLog } from "./log.js";
 import { allPeers, hasIdentity, isCounted, sameCluster } from "./membership.js";
 import { type Genesis, type Header, type Hello, PEER_VERSION } from "./message.js";
@@ -118,10 +119,11 @@ export function peerWarnings(state: ReplicaState, peer: Peer): string[] {
     return [];
   }
   const warnings: string[] = [];
-  if (peer.foreign && peer.wentBack?.isSure !== false) {
-    warnings.push(
-      `${address} is not counted: it belongs to another cluster, or came back with an older copy of its disk. Check its data directory and the lists of replicas.`,
-    );
+  const turnedAway = turnedAwayText(state, peer);
+  if (turnedAway !== null) {
+    warnings.push(turnedAway);
+  } else if (peer.foreign && peer.wentBack?.isSure !== false) {
+    warnings.push(`${address} is not counted: it came back with an older copy of its disk. Check its data directory.`);
   }
   const difference = listDifference(state, hello);
   if (difference !== null) {
@@ -133,6 +135,13 @@ export function peerWarnings(state: ReplicaState, peer: Peer): string[] {
     warnings.push(`${address} ${what}: it does not vote.`);
   }
   return warnings;
+}
+
+/** Why this peer and this server do not belong together, in a sentence; null where they do, or nothing is known of it. */
+export function turnedAwayText(state: ReplicaState, peer: Peer): string | null {
+  return hasIdentity(state) && peer.hello !== null && peer.replica !== VIRGIN
+    ? kinshipText(kinshipOf(state.durable, peer), state.options.address, peer.address)
+    : null;
 }
 
 /** The sentence about a list that differs. */
@@ -207,7 +216,7 @@ export function takeIdentity(
   noteConfiguration(state, out);
   for (const peer of state.peers.values()) {
     // Hellos under an identity that came before ours: they could not be understood then.
-    peer.foreign ||= peer.replica !== VIRGIN && (peer.clusterId !== cluster || !equalLineages(peer.lineage, lineage));
+    peer.foreign ||= peer.replica !== VIRGIN && kinshipOf({ clusterId: cluster, lineage }, peer) !== "same";
     if (isCounted(state, peer)) {
       state.founding.holders.add(peer.replica);
       state.highestRound = Math.max(state.highestRound, peer.hello?.highestRound ?? 0);

@@ -58,7 +58,3 @@ export function diskId(value: string): DiskId {
   assert(isDiskId(value), "a disk id is 32 hexadecimal digits");
   return value as DiskId;
 }
-
-export function equalLineages(a: Lineage, b: Lineage): boolean {
-  return a.number === b.number && a.random === b.random;
-}

@@ -3,7 +3,8 @@
  * know under this id and disk is never counted, whatever it says (PROTOCOL §1.3, invariant 19). Founding is beside this, in founding.ts.
  */
 import { isQuorum, isVoter, MEMBERS_MAX, rosterEntry } from "./configuration.js";
-import { type Address, equalLineages, type ReplicaId, VIRGIN } from "./ids.js";
+import { type Address, type ReplicaId, VIRGIN } from "./ids.js";
+import { kinshipOf } from "./kinship.js";
 import { currentConfiguration } from "./log.js";
 import type { Header, Message } from "./message.js";
 import { isNamed, type Outbox } from "./outbox.js";
@@ -61,7 +62,7 @@ const UNCOUNTED: ReadonlySet<Message["kind"]> = new Set([
 const FAREWELL: ReadonlySet<string> = new Set<Message["kind"]>(["forward", "forwardReply", "readIndex", "readIndexReply"]);
 
 export function sameCluster(state: ReplicaState, header: Header): boolean {
-  return header.clusterId === state.durable.clusterId && equalLineages(header.lineage, state.durable.lineage);
+  return kinshipOf(state.durable, header) === "same";
 }
 
 /** Whether a message may be handled at all (PROTOCOL §1.3; invariant 28). */
@@ -112,10 +113,11 @@ function addPeer(state: ReplicaState, out: Outbox, address: Address): Peer {
 
 /**
  * A Hello from a server this one has not known: of our cluster, which was away while its peers were replaced or was removed, or
- * an empty disk that wants to join. It is answered, on a stream of our own. Undefined for all others, and beyond PEERS_MAX.
+ * an empty disk that wants to join, or a server of another lineage, which must hear that. It is answered, on a stream of our own.
+ * Undefined for all others, and beyond PEERS_MAX.
  */
 export function admitStranger(state: ReplicaState, out: Outbox, address: Address, header: Header): Peer | undefined {
-  const isWelcome = hasIdentity(state) && (header.from === VIRGIN || sameCluster(state, header));
+  const isWelcome = hasIdentity(state) && (header.from === VIRGIN || kinshipOf(state.durable, header) !== "otherCluster");
   return isWelcome && state.peers.size < PEERS_MAX && address !== state.options.address ? addPeer(state, out, address) : undefined;
 }
 

@@ -3,10 +3,11 @@ import type { Ballot } from "./ballot.js";
 import { highestKnownDecided } from "./catch-up.js";
 import { isQuorum, type RosterEntry, rosterEntry } from "./configuration.js";
 import { isFounded } from "./election.js";
-import { awaitedForFounding, differenceText, listDifference, peerWarnings } from "./founding.js";
+import { awaitedForFounding, differenceText, listDifference, peerWarnings, turnedAwayText } from "./founding.js";
 import { followedCoordinator } from "./grant.js";
 import type { Address, ClusterId, ReplicaId, Slot } from "./ids.js";
 import { joiningText } from "./joining.js";
+import { kinshipOf } from "./kinship.js";
 import { currentConfiguration } from "./log.js";
 import { hasIdentity, isCounted, isLive, peerOf, votes } from "./membership.js";
 import { isRemoved, removalText } from "./reconfiguration.js";
@@ -82,9 +83,7 @@ export function statusOf(state: ReplicaState): ReplicaStatus {
     configuration: configurationOf(state),
     awaited: hasIdentity(state) ? unacknowledged(state) : awaitedForFounding(state),
     blocked: blockedSentence(state),
-    warnings: hasIdentity(state)
-      ? [...[lastVoterSentence(state)].filter((text) => text !== null), ...peersNow(state).flatMap((peer) => peerWarnings(state, peer))]
-      : [],
+    warnings: hasIdentity(state) ? [...[lastVoterSentence(state)].filter((text) => text !== null), ...warningsOfPeers(state)] : [],
   };
 }
 
@@ -93,6 +92,11 @@ const PEER_PRESENT_MS = 3000;
 
 function peersNow(state: ReplicaState): Peer[] {
   return [...state.peers.values()].filter((peer) => !peer.gone && state.now - peer.lastHeard <= micros(PEER_PRESENT_MS));
+}
+
+/** Each once: several peers may say the same of this server. */
+function warningsOfPeers(state: ReplicaState): Iterable<string> {
+  return new Set(peersNow(state).flatMap((peer) => peerWarnings(state, peer)));
 }
 
 function roleOf(state: ReplicaState): ReplicaStatus["role"] {
@@ -252,7 +256,15 @@ export function blockedSentence(state: ReplicaState): string | null {
   if (isRemoved(state)) {
     return removalText(state);
   }
-  return isQuorum(currentConfiguration(state), (replica) => isVoterLive(state, replica)) ? null : missingSentence(state);
+  return isQuorum(currentConfiguration(state), (replica) => isVoterLive(state, replica))
+    ? null
+    : (leftBehindSentence(state) ?? missingSentence(state));
+}
+
+/** A recovery went on without this server: no server of its own lineage will come to help. */
+function leftBehindSentence(state: ReplicaState): string | null {
+  const successor = peersNow(state).find((peer) => peer.hello !== null && kinshipOf(state.durable, peer) === "newer");
+  return successor === undefined ? null : turnedAwayText(state, successor);
 }
 
 /** Which voters must come back: the voters are those of the newest configuration known here, and nobody else can help. */
