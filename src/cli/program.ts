@@ -78,6 +78,7 @@ export function makeProgram(done: (exitCode: number) => void): Command {
   addClusterCommands(program, done);
   addClientCommands(program, done);
   addMemberCommands(program, done);
+  addLastResort(program, done);
   addSimCommand(program, done);
   addHistoryCommand(program, done);
   // Only here, since commands inherit it when they are added: a word that is no command is ours to explain.
@@ -130,6 +131,19 @@ function addClusterCommands(program: Command, done: (exitCode: number) => void):
     .action(async (flags: Flags) => {
       const { runDown } = await import("./commands/down.js");
       done(await runDown(flags));
+    });
+}
+
+function addLastResort(program: Command, done: (exitCode: number) => void): void {
+  program
+    .command("recover")
+    .description("the last resort: one new data directory out of those left, when a majority of the voters is lost for good")
+    .option("--from <dirs...>", "data directories of stopped servers, as many as are left; they are only read")
+    .option("--to <dir>", "the directory to make")
+    .option("--address <host:port>", "the Paxos address (my_paxos) of the server that will run on it")
+    .option("--yes", "make it without asking")
+    .action(async (flags: Flags) => {
+      done(await (await import("./commands/recover.js")).runRecover(flags));
     });
 }
 

@@ -9,6 +9,8 @@ import { codeOf, failureOf, REMEDY_CORRUPT, StorageFailure } from "./storage-fai
 
 export const FORMAT_FILE = "synod-format";
 export const FORMAT_TEMP = "synod-format.tmp";
+/** In place of the format file while a directory is being made from a state; renamed to it at the very end. */
+export const UNFINISHED_FILE = "synod-unfinished";
 export const BALLAST_FILE = "ballast";
 export const SNAPSHOT_WRITE_TEMP = "snapshot-write.tmp";
 export const SNAPSHOT_RECEIVE_TEMP = "snapshot-receive.tmp";
@@ -40,7 +42,13 @@ export type Inventory =
 
 /** Looks at a directory that exists and is locked. Throws a StorageFailure of kind foreign, newer-format, corrupt or io. */
 export async function takeInventory(fileSystem: FileSystem, directory: string): Promise<Inventory> {
-  const names = (await listNames(fileSystem, directory)).filter((name) => !IGNORED_NAME.test(name)).sort();
+  const names = (await listContent(fileSystem, directory)).slice().sort();
+  if (names.includes(UNFINISHED_FILE)) {
+    throw new StorageFailure("foreign", "a recovery or a restore into this directory was interrupted: it is no data directory", {
+      path: directory,
+      remedy: "Remove the directory, and run that command again.",
+    });
+  }
   const segments = numbersOf(names, SEGMENT_NAME);
   const snapshots = numbersOf(names, SNAPSHOT_NAME).reverse();
   if (names.includes(FORMAT_FILE)) {
@@ -76,16 +84,30 @@ export function missingFormat(directory: string): StorageFailure {
 
 /** Makes the directory ours, durably and at once. */
 export async function writeFormat(fileSystem: FileSystem, directory: string): Promise<void> {
-  const temporary = pathIn(directory, FORMAT_TEMP);
+  await writeFormatAs(fileSystem, directory, FORMAT_TEMP);
+  await placeFormat(fileSystem, directory, FORMAT_TEMP);
+}
+
+/** Writes the format file under another name, durably but for the name. */
+export async function writeFormatAs(fileSystem: FileSystem, directory: string, name: string): Promise<void> {
+  const path = pathIn(directory, name);
   try {
-    const file = await fileSystem.open(temporary, { mode: "create", durable: false });
+    const file = await fileSystem.open(path, { mode: "create", durable: false });
     await writeAt(file, 0, utf8Encode(`synod data directory\nformat ${FORMAT_VERSION}\n`));
     await file.sync();
     await file.close();
-    await fileSystem.rename(temporary, pathIn(directory, FORMAT_FILE));
+  } catch (error) {
+    throw failureOf(error, path, "write the format of the data directory");
+  }
+}
+
+/** Gives the format file its name: from then on the directory is ours. */
+export async function placeFormat(fileSystem: FileSystem, directory: string, name: string): Promise<void> {
+  try {
+    await fileSystem.rename(pathIn(directory, name), pathIn(directory, FORMAT_FILE));
     await fileSystem.syncDirectory(directory);
   } catch (error) {
-    throw failureOf(error, temporary, "write the format of the data directory");
+    throw failureOf(error, directory, "write the format of the data directory");
   }
 }
 
@@ -96,9 +118,10 @@ export function writeAt(file: File, position: number, bytes: Uint8Array): Promis
   });
 }
 
-async function listNames(fileSystem: FileSystem, directory: string): Promise<readonly string[]> {
+/** The names in a directory, without those that are there whatever it holds. */
+export async function listContent(fileSystem: FileSystem, directory: string): Promise<readonly string[]> {
   try {
-    return await fileSystem.list(directory);
+    return (await fileSystem.list(directory)).filter((name) => !IGNORED_NAME.test(name));
   } catch (error) {
     throw failureOf(error, directory, "read the data directory");
   }

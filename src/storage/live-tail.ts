@@ -15,6 +15,24 @@ export function liveTail(durable: Durable): readonly WalRecord[] {
   return records.sort((a, b) => a.slot - b.slot);
 }
 
+/** What a log begins with, in batches of about `batchBytes`; the first record opens the first. */
+export function inBatches(records: readonly WalRecord[], batchBytes: number): ReadonlyArray<readonly WalRecord[]> {
+  let batch: WalRecord[] = [];
+  const batches = [batch];
+  let bytes = 0;
+  for (const record of records) {
+    const size = record.kind === "accept" || record.kind === "learn" ? record.batch.payload.length : 0;
+    if (batch.length > 0 && bytes + size > batchBytes) {
+      batch = [];
+      batches.push(batch);
+      bytes = 0;
+    }
+    batch.push(record);
+    bytes += size;
+  }
+  return batches;
+}
+
 /** A state of its own with the same entries; batches are shared, which nobody writes to. */
 export function copyDurable(durable: Durable): Durable {
   return { ...durable, accepted: new Map(durable.accepted), learned: new Map(durable.learned) };

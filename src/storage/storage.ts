@@ -24,7 +24,7 @@ import {
   SPACE_RESERVE_DEFAULT,
   TAIL_BATCH_BYTES,
 } from "./limits.js";
-import { copyDurable, liveTail } from "./live-tail.js";
+import { copyDurable, inBatches, liveTail } from "./live-tail.js";
 import { type RecoveredLog, recoverLog } from "./recovery.js";
 import { SegmentPool } from "./segment-pool.js";
 import { SegmentedWal } from "./segmented-wal.js";
@@ -133,7 +133,9 @@ async function openLocked(settings: Settings, lock: DirectoryLock): Promise<Stor
     found.log ?? { generation: 0, lastLsn: 0, newest: null, oldestLive: 0, live: [] },
   );
   parts.stopWith(() => wal.stop());
-  await wal.begin(firstBatches(found.state, Math.min(TAIL_BATCH_BYTES, settings.segmentBytes / 4)));
+  const { state } = found;
+  const first: WalRecord = { kind: "boot", diskId: state.diskId, boot: state.boot };
+  await wal.begin(inBatches([first, ...liveTail(state)], Math.min(TAIL_BATCH_BYTES, settings.segmentBytes / 4)));
   if (inventory.kind === "virgin") {
     await writeFormat(fileSystem, directory);
   }
@@ -242,22 +244,4 @@ async function makeParts(settings: Settings, { log, snapshot }: Beginning, inven
       stop = newStop;
     },
   };
-}
-
-/** The records a life begins with: its boot, then everything still needed, in batches of about `batchBytes`. */
-function firstBatches(state: Durable, batchBytes: number): ReadonlyArray<readonly WalRecord[]> {
-  let batch: WalRecord[] = [{ kind: "boot", diskId: state.diskId, boot: state.boot }];
-  const batches = [batch];
-  let bytes = 0;
-  for (const record of liveTail(state)) {
-    const size = record.kind === "accept" || record.kind === "learn" ? record.batch.payload.length : 0;
-    if (bytes + size > batchBytes) {
-      batch = [];
-      batches.push(batch);
-      bytes = 0;
-    }
-    batch.push(record);
-    bytes += size;
-  }
-  return batches;
 }

@@ -9,6 +9,7 @@ import { readSources } from "../config/read-sources.js";
 import { resolveServerConfig } from "../config/server-config.js";
 import { CliError, EXIT } from "../errors.js";
 import type { Flags } from "../flags.js";
+import { storageError } from "../storage-error.js";
 import { readVersion } from "../version.js";
 
 type RunServer = (config: ServerConfig) => Promise<RunningServer>;
@@ -44,20 +45,6 @@ function settingOf(error: unknown, config: ServerConfig): string {
   const [name, listen] =
     port === config.paxosListen.port ? (["my_paxos", config.paxosListen] as const) : (["my_addr", config.clientListen] as const);
   return `${name} ${joinAddress(listen.host, listen.port)}`;
-}
-
-/** A data directory that cannot be used, known by its shape: this file must not load the storage to say what is wrong with a flag. */
-function storageError(error: unknown): CliError | undefined {
-  if (!(error instanceof Error && error.name === "StorageFailure" && "kind" in error && "remedy" in error)) {
-    return undefined;
-  }
-  const remedy = String(error.remedy);
-  const isAboutUse = error.kind === "locked" || error.kind === "foreign" || error.kind === "newer-format";
-  return new CliError(error.message.replace(remedy, "").trimEnd(), {
-    exitCode: isAboutUse ? EXIT_STATUS.startup : EXIT_STATUS.storage,
-    hint: remedy,
-    cause: error,
-  });
 }
 
 /** A start that failed, in words that name the setting to change. */

@@ -1,0 +1,99 @@
+/**
+ * `synod recover`: one new data directory out of those that are left, when a majority of the voters is lost for good. It says what may
+ * be lost, and makes nothing before a person, or --yes, has said so.
+ */
+import { resolve } from "node:path";
+import { createInterface } from "node:readline/promises";
+import { parseAddress } from "../../client/address.js";
+import { badArgument, CliError, EXIT } from "../errors.js";
+import { type Flags, isSet, textFlag } from "../flags.js";
+import { storageError } from "../storage-error.js";
+
+/** What a person types to go on. */
+const WORD = "recover";
+
+/** Resolves to the exit status. */
+export async function runRecover(flags: Flags): Promise<number> {
+  const from = directories(flags);
+  const to = resolve(required(flags, "to", "a directory that does not exist yet"));
+  const address = paxosAddress(required(flags, "address", "the my_paxos of the server that will run on it"));
+  if (from.includes(to)) {
+    throw badArgument(`--to ${to} is one of the directories to recover from, which are never written to`, "a new directory");
+  }
+  const { prepare } = await import("../../main/last-resort.js");
+  try {
+    const recovery = await prepare(from, to, address);
+    try {
+      process.stdout.write(`${recovery.report.join("\n")}\n`);
+      await confirm(isSet(flags, "yes"));
+      await recovery.carryOut();
+    } finally {
+      await recovery.release();
+    }
+    process.stdout.write(nextSteps(recovery.replica, to, address));
+    return EXIT.ok;
+  } catch (error) {
+    throw refusal(error) ?? storageError(error) ?? error;
+  }
+}
+
+function directories(flags: Flags): readonly string[] {
+  const { from } = flags;
+  const texts = Array.isArray(from) ? from.map(String) : [];
+  if (texts.length === 0) {
+    throw badArgument("--from is missing: the data directories that are left", "synod recover --help");
+  }
+  const paths = texts.map((text) => resolve(text));
+  const twice = paths.find((path, i) => paths.indexOf(path) !== i);
+  if (twice !== undefined) {
+    throw badArgument(`--from names ${twice} twice`, "each directory once");
+  }
+  return paths;
+}
+
+/** The text of a flag that must be given. */
+export function required(flags: Flags, name: string, what: string): string {
+  const text = textFlag(flags, name);
+  if (text === undefined || text === "") {
+    throw badArgument(`--${name} is missing: ${what}`);
+  }
+  return text;
+}
+
+/** An address as the configuration of a member lists it. */
+export function paxosAddress(text: string): string {
+  const address = parseAddress(text);
+  if ("problem" in address) {
+    throw badArgument(`--address '${text}' ${address.problem}; allowed is ${address.allowed}`, "--address 127.0.0.1:9000");
+  }
+  return address.canonical;
+}
+
+async function confirm(isAgreed: boolean): Promise<void> {
+  if (isAgreed) {
+    return;
+  }
+  if (!process.stdin.isTTY) {
+    throw new CliError("nothing was made: this is to be confirmed at a terminal", { exitCode: EXIT.error, hint: "--yes, if you agree" });
+  }
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  const answer = await terminal.question(`Type "${WORD}" to make it: `);
+  terminal.close();
+  if (answer.trim() !== WORD) {
+    throw new CliError("nothing was made", { exitCode: EXIT.error });
+  }
+}
+
+/** Directories that do not belong together, known by the error's name: this file loads no protocol. */
+function refusal(error: unknown): CliError | undefined {
+  return error instanceof Error && error.name === "RecoveryRefused"
+    ? new CliError(error.message, { exitCode: EXIT.invalidInput, cause: error })
+    : undefined;
+}
+
+function nextSteps(replica: number, to: string, address: string): string {
+  return `Made ${to}: replica ${replica}, the only voter. Now:
+  1. Start it: synod server with data_dir:'${to}', my_paxos:'${address}', and the list of replicas as before (with ${address} in it).
+  2. Set the data directories of all other servers aside, and start those servers with empty ones: they join by themselves.
+`;
+}

@@ -1,0 +1,95 @@
+/**
+ * A data directory, read as it lies: locked, so that no server changes it meanwhile, and checked as a start would check it, but
+ * without a start's boot count, copies and deletions. For the tools of last resort. Must never write to it (the lock's own socket apart).
+ */
+import type { SnapshotMeta } from "../paxos/message.js";
+import type { Durable } from "../paxos/record.js";
+import type { DirectoryLock, FileSystem } from "../ports/file.js";
+import { pathIn, snapshotName, takeInventory } from "./layout.js";
+import { recoverLog } from "./recovery.js";
+import { chooseSnapshot } from "./snapshot-choice.js";
+import { readContent, readPlace } from "./snapshot-file.js";
+import { verifySnapshot } from "./snapshot-writing.js";
+import { codeOf, failureOf, REMEDY_CORRUPT, StorageFailure } from "./storage-failure.js";
+
+export type ReadDirectory = {
+  readonly directory: string;
+  /** What the disk holds; `snapshot` is one that is there. */
+  readonly durable: Durable;
+  /** What a person should know about it, in sentences. */
+  readonly warnings: readonly string[];
+  /** Reads the whole snapshot and checks it. */
+  verify(snapshot: SnapshotMeta): Promise<void>;
+  /** Its chunks in order, each checked. */
+  chunks(snapshot: SnapshotMeta): AsyncIterable<Uint8Array>;
+  /** Frees the lock. */
+  release(): Promise<void>;
+};
+
+/** Reads the directory and keeps its lock. Rejects with a StorageFailure; then nothing is held. */
+export async function readDirectory(fileSystem: FileSystem, directory: string): Promise<ReadDirectory> {
+  const lock = await lockExisting(fileSystem, directory);
+  try {
+    const { durable, warnings } = await readState(fileSystem, directory);
+    const pathOf = (snapshot: SnapshotMeta): string => pathIn(directory, snapshotName(snapshot.index));
+    return {
+      directory,
+      durable,
+      warnings,
+      verify: (snapshot) => verifySnapshot(fileSystem, pathOf(snapshot), snapshot),
+      chunks: (snapshot) => chunksOf(fileSystem, pathOf(snapshot)),
+      release: () => lock.release(),
+    };
+  } catch (error) {
+    await lock.release();
+    throw failureOf(error, directory, "read the data directory");
+  }
+}
+
+async function lockExisting(fileSystem: FileSystem, directory: string): Promise<DirectoryLock> {
+  try {
+    await fileSystem.list(directory);
+    return await fileSystem.lock(directory);
+  } catch (error) {
+    switch (codeOf(error)) {
+      case "ENOENT":
+      case "ENOTDIR":
+        throw new StorageFailure("foreign", "there is no such directory", { path: directory, remedy: "Check its path.", cause: error });
+      case "ELOCKED":
+        throw new StorageFailure("locked", error instanceof Error ? error.message : "in use", {
+          path: directory,
+          remedy: "Stop the server that uses it first.",
+          cause: error,
+        });
+      default:
+        throw failureOf(error, directory, "lock the data directory");
+    }
+  }
+}
+
+async function readState(fileSystem: FileSystem, directory: string): Promise<Pick<ReadDirectory, "durable" | "warnings">> {
+  const inventory = await takeInventory(fileSystem, directory);
+  if (inventory.kind === "virgin") {
+    throw new StorageFailure("foreign", "empty: it is no data directory of Synod", { path: directory, remedy: "Leave it out." });
+  }
+  const log = await recoverLog(fileSystem, directory, inventory.segments);
+  if (log === null) {
+    throw new StorageFailure("corrupt", "the log is gone: no segment of it is left", { path: directory, remedy: REMEDY_CORRUPT });
+  }
+  const { chosen, warnings } = await chooseSnapshot(fileSystem, directory, log.durable, inventory.snapshots);
+  return { durable: { ...log.durable, snapshot: chosen?.meta ?? null }, warnings };
+}
+
+/** The chunks of the snapshot file at `path`, in order, each checked. */
+export async function* chunksOf(fileSystem: FileSystem, path: string): AsyncIterable<Uint8Array> {
+  const file = await fileSystem.open(path, { mode: "read", durable: false });
+  try {
+    for (const place of (await readContent(file, path)).chunks) {
+      yield await readPlace(file, path, place);
+    }
+  } catch (error) {
+    throw failureOf(error, path, "read a snapshot");
+  } finally {
+    await file.close();
+  }
+}
