@@ -3,12 +3,13 @@ import { DIALOGUES, type Hunt, type Mutant } from "./mutant.js";
 
 const AUTOPILOT = "paxos/autopilot.js";
 const COORDINATOR = "paxos/coordinator.js";
+const KINSHIP = "paxos/kinship.js";
 const LOG = "paxos/log.js";
 const MEMBERSHIP = "paxos/membership.js";
 const SETTLING = "paxos/settling.js";
 
 /** Lineages: two parts, both compared; the messages of another one are made by hand. */
-const LINEAGES: Hunt = { by: "test", folder: "paxos", files: ["membership"] };
+const LINEAGES: Hunt = { by: "test", folder: "paxos", files: ["membership", "merge"] };
 
 /** Whole servers that stop one after another. */
 const STOPS: Hunt = { by: "test", folder: "server", files: ["server"] };
@@ -159,8 +160,8 @@ const VOTE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: MEMBERSHIP,
-        find: "(header.from === VIRGIN || sameCluster(state, header));",
-        put: "(header.from === VIRGIN || (!MUTANT && sameCluster(state, header)));",
+        find: '(header.from === VIRGIN || kinshipOf(state.durable, header) !== "otherCluster");',
+        put: '(header.from === VIRGIN || (!MUTANT && kinshipOf(state.durable, header) !== "otherCluster"));',
       },
       {
         file: MEMBERSHIP,
@@ -250,9 +251,9 @@ const LINEAGE_MUTANTS: readonly Mutant[] = [
     hunt: LINEAGES,
     edits: [
       {
-        file: MEMBERSHIP,
-        find: "equalLineages(header.lineage, state.durable.lineage)",
-        put: "(MUTANT || equalLineages(header.lineage, state.durable.lineage))",
+        file: KINSHIP,
+        find: 'return other.lineage.number < own.lineage.number ? "older" : "newer";',
+        put: 'return other.lineage.number < own.lineage.number ? (MUTANT ? "same" : "older") : "newer";',
       },
     ],
   },
@@ -260,7 +261,13 @@ const LINEAGE_MUTANTS: readonly Mutant[] = [
     id: "60",
     name: "Lineages are compared by number only.",
     hunt: LINEAGES,
-    edits: [{ file: "paxos/ids.js", find: "a.random === b.random", put: "(MUTANT || a.random === b.random)" }],
+    edits: [
+      {
+        file: KINSHIP,
+        find: "own.lineage.random === other.lineage.random",
+        put: "(MUTANT || own.lineage.random === other.lineage.random)",
+      },
+    ],
   },
 ];
 
