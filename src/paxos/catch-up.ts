@@ -107,6 +107,13 @@ export function tickCatchUp(state: ReplicaState, out: Outbox): void {
   }
 }
 
+/** A new stream to this peer: a question on the old one is lost with it, and may be asked again at once. */
+export function forgetQuestion({ catchUp }: ReplicaState, address: Peer["address"]): void {
+  if (catchUp.asked?.peer === address) {
+    catchUp.asked = null;
+  }
+}
+
 /** More waits for our own disk than a window holds: catching up would only pile it higher. */
 function isDiskFull(state: ReplicaState): boolean {
   return state.unsyncedBytes > 2 * state.options.windowBytes;
@@ -133,6 +140,7 @@ export function onCatchUp(state: ReplicaState, out: Outbox, peer: Peer, { from, 
     if (durable.snapshot !== null) {
       send(state, out, [peer.address], { kind: "snapshotOffer", meta: durable.snapshot });
     } else if (state.decided > SLOT_ZERO) {
+      state.catchUp.waiting.add(peer.address);
       out.push({ kind: "takeSnapshot" });
     }
     return;
@@ -378,5 +386,7 @@ export function onSnapshotTaken(state: ReplicaState, out: Outbox, meta: Snapshot
   }
   state.previousSnapshot = state.durable.snapshot;
   persist(state, out, [{ kind: "snapshot", meta }], []);
+  send(state, out, [...state.catchUp.waiting], { kind: "snapshotOffer", meta });
+  state.catchUp.waiting.clear();
   trimLog(state, out);
 }

@@ -12,7 +12,7 @@ import { propose } from "./coordinator.js";
 import { followedCoordinator } from "./grant.js";
 import { address, type ReplicaId, SLOT_ZERO, type Slot } from "./ids.js";
 import { currentConfiguration } from "./log.js";
-import { hasIdentity, isLame, peerOf } from "./membership.js";
+import { hasIdentity, isHeard, isLame, lifeOf, peerOf } from "./membership.js";
 import { REFUSAL_TEXT_MAX } from "./membership-bodies.js";
 import type { Change, ChangeReply, Join } from "./message.js";
 import { notice, type Outbox, send } from "./outbox.js";
@@ -59,9 +59,9 @@ export function onChangeRequest(
 }
 
 /** Another server's request: it is answered here or, where this replica does not coordinate, asked again by the asker. */
-export function onChange(state: ReplicaState, out: Outbox, peer: Peer, { boot, id, change }: Change): void {
+export function onChange(state: ReplicaState, out: Outbox, peer: Peer, { life, id, change }: Change): void {
   queueAtCoordinator(state, out, {
-    from: { address: peer.address, boot },
+    from: { address: peer.address, life },
     id,
     change,
     deadline: state.now + micros(WAIT_MS),
@@ -72,7 +72,7 @@ export function onChange(state: ReplicaState, out: Outbox, peer: Peer, { boot, i
 /** A virgin asks to be a member, or a member asks for one. */
 export function queueJoin(state: ReplicaState, out: Outbox, { address, diskId, electable }: Join): void {
   const change = { kind: "join", address, diskId, electable } as const;
-  queueAtCoordinator(state, out, { from: { address, boot: 0 }, id: 0, change, deadline: state.now + micros(WAIT_MS), askedAt: NEVER });
+  queueAtCoordinator(state, out, { from: { address, life: 0 }, id: 0, change, deadline: state.now + micros(WAIT_MS), askedAt: NEVER });
 }
 
 function queueAtCoordinator(state: ReplicaState, out: Outbox, request: ChangeRequest): void {
@@ -86,12 +86,12 @@ function queueAtCoordinator(state: ReplicaState, out: Outbox, request: ChangeReq
 
 function isSame(a: ChangeRequest, b: ChangeRequest): boolean {
   const isSameDisk = a.change.kind === "join" && b.change.kind === "join" && a.change.diskId === b.change.diskId;
-  return isSameDisk || (a.id === b.id && a.from?.address === b.from?.address && a.from?.boot === b.from?.boot);
+  return isSameDisk || (a.id === b.id && a.from?.address === b.from?.address && a.from?.life === b.from?.life);
 }
 
-export function onChangeReply(state: ReplicaState, out: Outbox, { boot, id, slot, refusal }: ChangeReply): void {
+export function onChangeReply(state: ReplicaState, out: Outbox, { life, id, slot, refusal }: ChangeReply): void {
   const { membership } = state;
-  if (boot === state.durable.boot && membership.requests.some((request) => request.from === null && request.id === id)) {
+  if (life === lifeOf(state) && membership.requests.some((request) => request.from === null && request.id === id)) {
     membership.requests = membership.requests.filter((request) => request.from !== null || request.id !== id);
     out.push({ kind: "changeDone", id, slot, refusal, isOpen: false });
   }
@@ -126,7 +126,7 @@ function passOnRequests(state: ReplicaState, out: Outbox): void {
   for (const request of state.membership.requests) {
     if (request.from === null && state.now - request.askedAt >= micros(ASK_AGAIN_MS)) {
       request.askedAt = state.now;
-      send(state, out, [coordinator.address], { kind: "change", boot: state.durable.boot, id: request.id, change: request.change });
+      send(state, out, [coordinator.address], { kind: "change", life: lifeOf(state), id: request.id, change: request.change });
     }
   }
 }
@@ -152,7 +152,7 @@ function expireProposed(state: ReplicaState, out: Outbox): void {
 }
 
 /** Stands for an asker that was answered before the fate of its change was known. */
-const NOBODY = { address: address("nobody:0"), boot: 0 } as const;
+const NOBODY = { address: address("nobody:0"), life: 0 } as const;
 
 /** What is said of a change that was asked for and may be made yet. */
 function openText(state: ReplicaState): string {
@@ -182,8 +182,20 @@ function names(state: ReplicaState, replicas: readonly ReplicaId[]): string {
     : replicas.map((replica) => `${replica} (${rosterEntry(configuration, replica)?.address})`).join(", ");
 }
 
+/**
+ * A Join that was long on its way: a server with another disk speaks from that address by now, and would lose its place to one that is
+ * gone. Nobody waits for the answer; and should the disk be the newer one, which has not said Hello here yet, it asks again.
+ */
+function isOutdated(state: ReplicaState, { change }: ChangeRequest): boolean {
+  const peer = change.kind === "join" ? state.peers.get(change.address) : undefined;
+  return change.kind === "join" && peer?.hello != null && isHeard(state, peer) && peer.hello.diskId !== change.diskId;
+}
+
 function take(state: ReplicaState, out: Outbox, request: ChangeRequest): void {
   const current = currentConfiguration(state);
+  if (isOutdated(state, request)) {
+    return;
+  }
   const result = applyChange(current, request.change, state.durable.replica);
   if (result.kind === "done") {
     answer(state, out, request, { slot: SLOT_ZERO });
@@ -247,7 +259,7 @@ type Outcome = { readonly slot: Slot } | { readonly refusal: string; readonly is
 function answer(state: ReplicaState, out: Outbox, { from, id, change }: ChangeRequest, outcome: Outcome): void {
   const text = "refusal" in outcome ? outcome.refusal.slice(0, REFUSAL_TEXT_MAX) : null;
   const slot = "slot" in outcome ? outcome.slot : SLOT_ZERO;
-  if (change.kind === "join" && from?.boot === 0) {
+  if (change.kind === "join" && from?.life === 0) {
     if (text !== null) {
       notice(state, out, "warn", "join-refused", `${change.address} cannot join: ${text}`);
     }
@@ -256,7 +268,7 @@ function answer(state: ReplicaState, out: Outbox, { from, id, change }: ChangeRe
   if (from === null) {
     out.push({ kind: "changeDone", id, slot, refusal: text, isOpen: "refusal" in outcome && outcome.isOpen === true });
   } else if (from !== NOBODY) {
-    send(state, out, [from.address], { kind: "changeReply", boot: from.boot, id, slot, refusal: text });
+    send(state, out, [from.address], { kind: "changeReply", life: from.life, id, slot, refusal: text });
   }
 }
 

@@ -23,7 +23,7 @@ import { pumpReads, returnReads } from "./read-index.js";
 import { noteConfiguration } from "./reconfiguration.js";
 import { expectAnswer, forgetResends, settleResend } from "./resend.js";
 import { beginSettling } from "./settling.js";
-import { micros, NOT_DUE, type Peer, type ReplicaState } from "./state.js";
+import { micros, NOT_DUE, type Peer, type Proposal, type ReplicaState } from "./state.js";
 
 /** Without progress of the oldest proposal for so long, or with a sync of our own outstanding for so long: step down. Milliseconds, at least. */
 const STUCK_MS = 2000;
@@ -67,6 +67,7 @@ export function activate(
     recovered: phase1.recovered,
     nextSlot: slotAfter(state.decided),
     proposals: new Map(),
+    newest: null,
     proposedBytes: 0,
     ended: false,
     informDue: NOT_DUE,
@@ -118,14 +119,18 @@ export function propose(state: ReplicaState, out: Outbox, batch: Batch): void {
   );
   coordinator.informDue = NOT_DUE;
   const lsn = persist(state, out, [{ kind: "accept", ballot, slot, batch }], []);
-  if (coordinator.proposals.size === 0) {
+  const isFirst = coordinator.proposals.size === 0;
+  if (isFirst) {
     coordinator.lastProgress = state.now;
   }
-  coordinator.proposals.set(slot, { slot, batch, lsn, acks: new Set(), sentAt: state.now });
+  const proposal: Proposal = { slot, batch, lsn, acks: new Set(), sentAt: state.now };
+  coordinator.proposals.set(slot, proposal);
+  coordinator.newest = proposal;
   coordinator.proposedBytes += batch.payload.length;
   coordinator.nextSlot = slotAfter(slot);
   coordinator.ended = batch.kind === "configuration";
   for (const peer of voters) {
+    peer.resendAt = isFirst ? NOT_DUE : peer.resendAt; // what is decided is asked about less eagerly
     expectAnswer(state, peer);
     peer.owesSince ??= state.now;
   }
@@ -139,7 +144,7 @@ export function onAccepted(state: ReplicaState, out: Outbox, peer: Peer, accepte
   }
   for (const slot of accepted.slots) {
     peer.failing.delete(slot);
-    const proposal = coordinator.proposals.get(slot);
+    const proposal = slot === coordinator.newest?.slot ? coordinator.newest : coordinator.proposals.get(slot);
     if (proposal !== undefined && !proposal.acks.has(peer.replica)) {
       proposal.acks.add(peer.replica);
       peer.acceptTime = smoothed(peer.acceptTime, state.now - proposal.sentAt);
@@ -223,6 +228,7 @@ function isDecidedBy(state: ReplicaState, acks: ReadonlySet<number>): boolean {
  */
 function endBallot(state: ReplicaState, out: Outbox): void {
   const { ballot, handover } = present(state.coordinator, "only a coordinator ends its ballot");
+  beginSettling(state, out); // before any Ping could say that the newest entry is settled
   sendPing(state, out, false); // everybody learns at once that it is decided, also who was removed by it
   if (handover !== null || !votes(state)) {
     passOn(state, out);
@@ -245,6 +251,8 @@ function passOn(state: ReplicaState, out: Outbox): void {
     retireFor(state, out, heir, ballot);
   } else if (!votes(state)) {
     stepDown(state, out, "this replica does not vote any more");
+  } else if (handover?.asked === true) {
+    out.push({ kind: "handoverDone", heir: null });
   }
 }
 

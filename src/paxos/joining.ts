@@ -80,10 +80,14 @@ export function onJoin(state: ReplicaState, out: Outbox, peer: Peer, join: Join)
   if (!hasIdentity(state)) {
     return;
   }
-  const isAsker = peer.replica === VIRGIN && peer.address === join.address;
+  const isDirect = peer.address === join.address;
+  const isAsker = isDirect && peer.replica === VIRGIN && peer.hello?.diskId === join.diskId;
   if (isAsker && peer.hello !== null && currentConfiguration(state).roster.some((entry) => entry.diskId === join.diskId)) {
     answerVirgin(state, out, peer, peer.hello);
     return;
+  }
+  if (isDirect && !isAsker) {
+    return; // of another disk than the one that speaks from there now: a late word
   }
   if (state.coordinator !== null) {
     queueJoin(state, out, join);

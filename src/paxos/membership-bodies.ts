@@ -35,8 +35,8 @@ export function readJoinReply(reader: ByteReader): JoinReply {
   return { kind: "joinReply", clusterId, lineage, listed, configuration: reader.boolean() ? readConfiguration(reader) : null };
 }
 
-export function writeChange(writer: ByteWriter, { boot, id, change }: Change): void {
-  writer.varint(boot).varint(id).u8(CHANGE_KIND[change.kind]);
+export function writeChange(writer: ByteWriter, { life, id, change }: Change): void {
+  writer.varint(life).varint(id).u8(CHANGE_KIND[change.kind]);
   switch (change.kind) {
     case "join":
       writer.text(change.address);
@@ -55,9 +55,9 @@ export function writeChange(writer: ByteWriter, { boot, id, change }: Change): v
 }
 
 export function readChange(reader: ByteReader): Change {
-  const boot = reader.varint();
+  const life = reader.varint();
   const id = reader.varint();
-  return { kind: "change", boot, id, change: readMembershipChange(reader) };
+  return { kind: "change", life, id, change: readMembershipChange(reader) };
 }
 
 function readMembershipChange(reader: ByteReader): MembershipChange {
@@ -78,10 +78,10 @@ function readMembershipChange(reader: ByteReader): MembershipChange {
   }
 }
 
-export function writeChangeReply(writer: ByteWriter, { boot, id, slot, refusal }: ChangeReply): void {
+export function writeChangeReply(writer: ByteWriter, { life, id, slot, refusal }: ChangeReply): void {
   assert(refusal === null || refusal.length <= REFUSAL_TEXT_MAX, "a refusal is one sentence or a few");
   writer
-    .varint(boot)
+    .varint(life)
     .varint(id)
     .varint(slot)
     .boolean(refusal !== null);
@@ -91,12 +91,12 @@ export function writeChangeReply(writer: ByteWriter, { boot, id, slot, refusal }
 }
 
 export function readChangeReply(reader: ByteReader): ChangeReply {
-  const boot = reader.varint();
+  const life = reader.varint();
   const id = reader.varint();
   const slot = readSlot(reader);
   const refusal = reader.boolean() ? reader.text() : null;
   if (refusal !== null && refusal.length > REFUSAL_TEXT_MAX) {
     throw new MalformedBytes(`a refusal of ${refusal.length} characters, at most ${REFUSAL_TEXT_MAX} are allowed`);
   }
-  return { kind: "changeReply", boot, id, slot, refusal };
+  return { kind: "changeReply", life, id, slot, refusal };
 }

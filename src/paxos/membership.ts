@@ -2,6 +2,7 @@
  * Who is who: resolving senders against the roster, and the sets that messages go to. A sender that the roster does not
  * know under this id and disk is never counted, whatever it says (PROTOCOL §1.3, invariant 19). Founding is beside this, in founding.ts.
  */
+import { assert } from "../base/assert.js";
 import { isQuorum, isVoter, MEMBERS_MAX, rosterEntry } from "./configuration.js";
 import { type Address, type ReplicaId, VIRGIN } from "./ids.js";
 import { kinshipOf } from "./kinship.js";
@@ -151,6 +152,18 @@ export function otherVoters(state: ReplicaState): Peer[] {
     }
   }
   return peers;
+}
+
+/** Above every boot count. */
+const BOOTS_END = 2 ** 32;
+
+/**
+ * A number that no other life has, neither of this disk nor of another one of this machine, which counts its boots anew: answers that
+ * are late by a restart, or by a disk, must settle nothing else.
+ */
+export function lifeOf({ durable }: ReplicaState): number {
+  assert(durable.boot < BOOTS_END, "a server starts less often than that");
+  return durable.replica * BOOTS_END + durable.boot;
 }
 
 /** Whether this replica votes on the next slot. */

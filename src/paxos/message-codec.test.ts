@@ -19,7 +19,7 @@ import { randomHeader, randomMessage } from "./testing/random-message.js";
 const KINDS = Object.keys(MESSAGE_KIND) as Message["kind"][];
 const HEADER: Header = { clusterId: clusterId(7n), lineage: { number: 1, random: 9n }, from: replicaId(1), epoch: 1 };
 /** Kind byte and header: where the body of a message under HEADER begins (a Hello has its version in between). */
-const BODY_FROM = encodeEnvelope(HEADER, { kind: "readIndex", boot: 0, id: 0 }).length - 2;
+const BODY_FROM = encodeEnvelope(HEADER, { kind: "readIndex", life: 0, id: 0 }).length - 2;
 
 function decodesOrMalformed(bytes: Uint8Array, label: string): void {
   try {
@@ -32,7 +32,7 @@ function decodesOrMalformed(bytes: Uint8Array, label: string): void {
 /** A message of `kind` under HEADER whose body is written by hand. */
 function forged(kind: Message["kind"], body: (writer: ByteWriter) => unknown): Uint8Array {
   const writer = new ByteWriter();
-  writer.raw(encodeEnvelope(HEADER, { kind: "readIndex", boot: 0, id: 0 }).subarray(0, BODY_FROM));
+  writer.raw(encodeEnvelope(HEADER, { kind: "readIndex", life: 0, id: 0 }).subarray(0, BODY_FROM));
   body(writer);
   const bytes = writer.finish();
   bytes[0] = MESSAGE_KIND[kind];
@@ -103,7 +103,7 @@ test("the version of any Hello can be read, and another version is refused by bo
   assert.equal(peekHelloVersion(foreign), PEER_VERSION + 7);
   assert.equal(peekHelloVersion(foreign.subarray(0, 2)), PEER_VERSION + 7);
   assert.throws(() => decodeEnvelope(foreign), new RegExp(`version ${PEER_VERSION + 7}.*${PEER_VERSION}`));
-  assert.equal(peekHelloVersion(encodeEnvelope(HEADER, { kind: "readIndex", boot: 1, id: 1 })), null);
+  assert.equal(peekHelloVersion(encodeEnvelope(HEADER, { kind: "readIndex", life: 1, id: 1 })), null);
   assert.throws(() => peekHelloVersion(new Uint8Array()), MalformedBytes);
 });
 

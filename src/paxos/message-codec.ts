@@ -232,10 +232,10 @@ function writeOther(writer: ByteWriter, message: OtherMessage): void {
       writeForwardReply(writer, message);
       return;
     case "readIndex":
-      writer.varint(message.boot).varint(message.id);
+      writer.varint(message.life).varint(message.id);
       return;
     case "readIndexReply":
-      writer.varint(message.boot).varint(message.id);
+      writer.varint(message.life).varint(message.id);
       writeBallot(writer, message.ballot);
       writer.varint(message.index);
       return;
@@ -322,11 +322,11 @@ function readOther(reader: ByteReader, kind: number): Message {
     case MESSAGE_KIND.forwardReply:
       return readForwardReply(reader);
     case MESSAGE_KIND.readIndex:
-      return { kind: "readIndex", boot: reader.varint(), id: reader.varint() };
+      return { kind: "readIndex", life: reader.varint(), id: reader.varint() };
     case MESSAGE_KIND.readIndexReply:
       return {
         kind: "readIndexReply",
-        boot: reader.varint(),
+        life: reader.varint(),
         id: reader.varint(),
         ballot: readBallot(reader),
         index: readSlot(reader),

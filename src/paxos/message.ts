@@ -184,12 +184,12 @@ export type ForwardReply = {
   readonly payload: Uint8Array;
 };
 
-/** Asks the coordinator for the slot that a read must wait for. Ids are unique in one life of the asker, so its boot goes with them. */
-export type ReadIndex = { readonly kind: "readIndex"; readonly boot: number; readonly id: number };
-/** `boot` and `id` are those of the question: a reply to a former life says nothing about a read of the present one. */
+/** Asks the coordinator for the slot that a read must wait for. Ids are unique in one life of the asker, so `life` goes with them. */
+export type ReadIndex = { readonly kind: "readIndex"; readonly life: number; readonly id: number };
+/** `life` and `id` are those of the question: a reply to a former life says nothing about a read of the present one. */
 export type ReadIndexReply = {
   readonly kind: "readIndexReply";
-  readonly boot: number;
+  readonly life: number;
   readonly id: number;
   readonly ballot: Ballot;
   readonly index: Slot;
@@ -221,12 +221,12 @@ export type JoinReply = {
   readonly listed: boolean;
 };
 
-/** An operator's wish, passed on to the coordinator. `boot` and `id` name the request in the life of the sender, and come back with the answer. */
-export type Change = { readonly kind: "change"; readonly boot: number; readonly id: number; readonly change: MembershipChange };
+/** An operator's wish, passed on to the coordinator. `life` and `id` name the request in the life of the sender, and come back with the answer. */
+export type Change = { readonly kind: "change"; readonly life: number; readonly id: number; readonly change: MembershipChange };
 /** slot: where the change was decided, 0 where nothing had to be changed. refusal: why it was not, in a sentence. */
 export type ChangeReply = {
   readonly kind: "changeReply";
-  readonly boot: number;
+  readonly life: number;
   readonly id: number;
   readonly slot: Slot;
   readonly refusal: string | null;

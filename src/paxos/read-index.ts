@@ -8,7 +8,7 @@ import { isQuorum } from "./configuration.js";
 import { followedCoordinator } from "./grant.js";
 import type { Slot } from "./ids.js";
 import { currentConfiguration } from "./log.js";
-import { otherVoters } from "./membership.js";
+import { lifeOf, otherVoters } from "./membership.js";
 import type { Pong, ReadIndex, ReadIndexReply } from "./message.js";
 import { type Outbox, send } from "./outbox.js";
 import { sendPing } from "./ping.js";
@@ -32,7 +32,7 @@ export function onRead(state: ReplicaState, out: Outbox, id: number): void {
 
 function dispatch(state: ReplicaState, out: Outbox, id: number): void {
   if (state.coordinator !== null) {
-    enqueue(state, { boot: state.durable.boot, id, from: null, done: false });
+    enqueue(state, { life: lifeOf(state), id, from: null, done: false });
     pumpReads(state, out);
     return;
   }
@@ -40,7 +40,7 @@ function dispatch(state: ReplicaState, out: Outbox, id: number): void {
   const read = state.reads.local.get(id);
   if (coordinator !== null && read !== undefined) {
     read.askedAt = state.now;
-    send(state, out, [coordinator.address], { kind: "readIndex", boot: state.durable.boot, id });
+    send(state, out, [coordinator.address], { kind: "readIndex", life: lifeOf(state), id });
   }
 }
 
@@ -51,17 +51,17 @@ function enqueue(state: ReplicaState, request: ReadRequest): void {
 }
 
 /** A read of a peer that takes this replica for the coordinator; if it is not, the peer asks again when it knows better. */
-export function onReadIndex(state: ReplicaState, out: Outbox, peer: Peer, { boot, id }: ReadIndex): void {
+export function onReadIndex(state: ReplicaState, out: Outbox, peer: Peer, { life, id }: ReadIndex): void {
   if (state.coordinator !== null) {
-    enqueue(state, { boot, id, from: peer.address, done: false });
+    enqueue(state, { life, id, from: peer.address, done: false });
     pumpReads(state, out);
   }
 }
 
 /** A reply to a read of a former life may bear the id of a present one, and would let that one miss what was decided in between. */
-export function onReadIndexReply(state: ReplicaState, out: Outbox, { boot, id, index }: ReadIndexReply): void {
+export function onReadIndexReply(state: ReplicaState, out: Outbox, { life, id, index }: ReadIndexReply): void {
   const read = state.reads.local.get(id);
-  if (boot === state.durable.boot && read !== undefined && read.index === null) {
+  if (life === lifeOf(state) && read !== undefined && read.index === null) {
     read.index = index;
     releaseReads(state, out);
   }
@@ -124,7 +124,7 @@ function concludeRound(state: ReplicaState, out: Outbox, round: ReadRound): void
     if (request.from !== null) {
       send(state, out, [request.from], {
         kind: "readIndexReply",
-        boot: request.boot,
+        life: request.life,
         id: request.id,
         ballot: coordinator.ballot,
         index: round.index,

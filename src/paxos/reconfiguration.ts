@@ -4,16 +4,17 @@
  * slot moved; does nothing while the configuration stands still.
  */
 import { answerProposed } from "./change-requests.js";
-import { type Configuration, isQuorum, isVoter, rosterEntry } from "./configuration.js";
-import { failAttempt } from "./election.js";
-import { VIRGIN } from "./ids.js";
+import { type Configuration, isVoter, rosterEntry } from "./configuration.js";
+import { failAttempt, scheduleFirstNomination } from "./election.js";
+import { type Micros, VIRGIN } from "./ids.js";
 import { answerVirgin } from "./joining.js";
 import { currentConfiguration } from "./log.js";
-import { admitRosterPeers, hasIdentity, isCounted, otherVoters, peerOf, votes } from "./membership.js";
+import { admitRosterPeers, hasIdentity, isKin, otherVoters, votes } from "./membership.js";
+import type { Header, Ping } from "./message.js";
 import { notice, type Outbox } from "./outbox.js";
 import { askEverythingAgain, expectAnswer } from "./resend.js";
 import { acknowledgeNewest, newestEntrySlot } from "./settling.js";
-import { micros, NOT_DUE, type ReplicaState } from "./state.js";
+import { micros, NOT_DUE, type Peer, type ReplicaState } from "./state.js";
 
 /** How long a replica that was removed goes on, so that answers under way arrive, ms. */
 const FAREWELL_MS = 2000;
@@ -39,7 +40,10 @@ export function noteConfiguration(state: ReplicaState, out: Outbox): void {
   answerProposed(state, out, newestEntrySlot(state));
   welcomeVirgins(state, out);
   turnCandidate(state, out);
-  takeLeave(state, out);
+  if (state.election.waitUntil === NOT_DUE) {
+    scheduleFirstNomination(state); // it came to vote without a coordinator that it ever heard of
+  }
+  takeLeave(state, out, state.now);
 }
 
 /** Whoever asked to join hears at once that it is listed. */
@@ -91,12 +95,23 @@ function turnCandidate(state: ReplicaState, out: Outbox): void {
   }
 }
 
-/** "A removed id never returns": the server says so, and ends when what it owes is said. */
-function takeLeave(state: ReplicaState, out: Outbox): void {
-  if (state.membership.leavesAt === NOT_DUE && isRemoved(state)) {
-    state.membership.leavesAt = state.now + micros(FAREWELL_MS);
+/** "A removed id never returns": the server says so, and ends when what it owes is said and the others can do without it. */
+export function takeLeave(state: ReplicaState, out: Outbox, since: Micros): void {
+  if (state.membership.removal === null && isRemoved(state)) {
+    state.membership.removal = { since, isSettled: false };
     notice(state, out, "warn", "removed", removalText(state));
     out.push({ kind: "leaving" });
+  }
+}
+
+/**
+ * A coordinator's Ping without a question for SettleAcks: the entry that removed this replica is settled. Until then the voters left may
+ * not know that they are enough, and may need what this one has on its disk to learn of it, or its vote to decide it again.
+ */
+export function hearSettled(state: ReplicaState, peer: Peer, header: Header, { coordinator }: Ping): void {
+  const { removal } = state.membership;
+  if (removal !== null && isKin(state, peer) && coordinator !== null && coordinator.settling === null) {
+    removal.isSettled ||= header.epoch >= currentConfiguration(state).epoch;
   }
 }
 
@@ -112,23 +127,13 @@ export function isRemoved(state: ReplicaState): boolean {
   return state.durable.replica < configuration.nextReplicaId && rosterEntry(configuration, state.durable.replica) === undefined;
 }
 
-/**
- * Ends the server once its time is over; also where it starts on a disk that knows of the removal. Not before a quorum of the voters without
- * it knows of that too: it may be the only one that does, and the voters of before need its vote.
- */
+/** Ends the server once nobody needs it any more; what it owes is said by then. */
 export function leaveWhenDue(state: ReplicaState, out: Outbox): void {
-  if (state.now >= state.membership.leavesAt && isKnownWithoutMe(state)) {
-    state.membership.leavesAt = NOT_DUE;
+  const { removal } = state.membership;
+  if (removal?.isSettled === true && state.now - removal.since >= micros(FAREWELL_MS)) {
+    removal.since = NOT_DUE; // it is said once
     out.push({ kind: "halt", text: removalText(state), drains: true });
   }
-}
-
-function isKnownWithoutMe(state: ReplicaState): boolean {
-  const entry = newestEntrySlot(state);
-  return isQuorum(currentConfiguration(state), (replica) => {
-    const peer = peerOf(state, replica);
-    return peer !== undefined && isCounted(state, peer) && peer.decided >= entry;
-  });
 }
 
 export function removalText(state: ReplicaState): string {

@@ -7,6 +7,7 @@ import { onPrepare, onPropose } from "./acceptor.js";
 import { compareBallots, equalBallots } from "./ballot.js";
 import { evaluatePromises, onPromise } from "./candidate.js";
 import {
+  forgetQuestion,
   onCatchUp,
   onCatchUpReply,
   onChunkStored,
@@ -33,11 +34,11 @@ import type { Header, Message, Nack } from "./message.js";
 import { notice, type Outbox, persist } from "./outbox.js";
 import { onPing, onPong, sendPing } from "./ping.js";
 import { onRead, onReadCancel, onReadIndex, onReadIndexReply, redispatchReads, tickReads, voidRounds } from "./read-index.js";
-import { isRemoved, leaveWhenDue, noteConfiguration } from "./reconfiguration.js";
+import { hearSettled, leaveWhenDue, noteConfiguration, takeLeave } from "./reconfiguration.js";
 import { durableDecided } from "./record.js";
 import { hastenResend, onFailing, resendDue, tickResend } from "./resend.js";
 import { onSettleAck } from "./settling.js";
-import { micros, NOT_DUE, type Peer, type ReplicaState } from "./state.js";
+import { micros, NEVER, NOT_DUE, type Peer, type ReplicaState } from "./state.js";
 import { blockedSentence } from "./status.js";
 
 export { heirOfTieBreak } from "./change-requests.js";
@@ -126,9 +127,7 @@ function onStart(state: ReplicaState, out: Outbox, durable: ReplicaState["durabl
   recoverLog(state, out);
   assert(state.decided >= durableDecided(durable), "a restart knows at least what was durably decided");
   noteConfiguration(state, out);
-  if (isRemoved(state)) {
-    state.membership.leavesAt = state.now;
-  }
+  takeLeave(state, out, NEVER);
   scheduleFirstNomination(state);
 }
 
@@ -192,6 +191,7 @@ function onConnected(state: ReplicaState, out: Outbox, address: Address): void {
     peer.gone = false;
     sayHello(state, out, [address]);
     hastenResend(state, peer); // what was asked while there was no stream is lost
+    forgetQuestion(state, address);
     if (hasIdentity(state) && peer.replica === VIRGIN && peer.hello !== null) {
       answerVirgin(state, out, peer, peer.hello); // it knocked before there was a stream to answer on
     }
@@ -231,7 +231,8 @@ function onReceive(
 function dispatch(state: ReplicaState, out: Outbox, { peer, header, message }: { peer: Peer; header: Header; message: Message }): void {
   switch (message.kind) {
     case "ping":
-      return onPing(state, out, peer, message);
+      onPing(state, out, peer, message);
+      return hearSettled(state, peer, header, message);
     case "pong":
       return onPong(state, out, peer, message);
     case "prepare":

@@ -4,7 +4,7 @@
  */
 import { type Micros, SLOT_ZERO, type Slot, slotAfter } from "./ids.js";
 import { currentConfiguration } from "./log.js";
-import { otherVoters, peerOf } from "./membership.js";
+import { isHeard, otherVoters, peerOf } from "./membership.js";
 import type { Outbox } from "./outbox.js";
 import { persist, send } from "./outbox.js";
 import { informPart } from "./ping.js";
@@ -34,7 +34,15 @@ export function expectAnswer(state: ReplicaState, peer: Peer): void {
 export function settleResend(state: ReplicaState, peer: Peer): void {
   peer.resendWait = baseWait(peer);
   const open = oldestOpen(state, peer);
-  peer.resendAt = open === null ? NOT_DUE : Math.max(open + peer.resendWait, state.now + peer.resendWait / 2);
+  const owed = open === null ? owedNewest(state, peer) : null;
+  if (open !== null) {
+    peer.resendAt = Math.max(open + peer.resendWait, state.now + peer.resendWait / 2);
+  } else if (owed !== null) {
+    peer.resendAt = Math.max(owed.sentAt + micros(state.options.suspectMs / 2), state.now);
+  } else {
+    peer.resendAt = NOT_DUE;
+    peer.owesSince = null;
+  }
   if (peer.failing.size === 0) {
     peer.failingAt = NOT_DUE;
     peer.failingWait = 0;
@@ -61,6 +69,16 @@ function oldestOpen(state: ReplicaState, peer: Peer): Micros | null {
     }
   }
   return null;
+}
+
+/**
+ * The last proposal, if it is decided and this voter never answered it. What was decided without it needs no answer of its own, but until
+ * one comes the voter counts as mute: one whose answer was lost would for ever, and would lose its vote.
+ */
+function owedNewest({ coordinator }: ReplicaState, peer: Peer): Proposal | null {
+  const newest = coordinator?.newest ?? null;
+  const isOpen = newest === null || coordinator?.proposals.has(newest.slot) === true;
+  return isOpen || peer.owesSince === null || newest.acks.has(peer.replica) ? null : newest;
 }
 
 /** Nothing is asked any more: the ballot ended. */
@@ -123,7 +141,8 @@ function askAgain(state: ReplicaState, out: Outbox, peer: Peer, isDue: (slot: Sl
     }
     return;
   }
-  for (const proposal of coordinator?.proposals.values() ?? []) {
+  const owed = isHeard(state, peer) ? owedNewest(state, peer) : null;
+  for (const proposal of owed === null ? (coordinator?.proposals.values() ?? []) : [owed]) {
     if (coordinator !== null && !proposal.acks.has(peer.replica) && isDue(proposal.slot, proposal)) {
       const { slot, batch } = proposal;
       send(state, out, [peer.address], { kind: "propose", ballot: coordinator.ballot, slot, batch, inform: informPart(state) });

@@ -12,7 +12,7 @@ import { isLame } from "./membership.js";
 import type { SettleAck } from "./message.js";
 import { type Outbox, persist } from "./outbox.js";
 import type { WalRecord } from "./record.js";
-import type { Peer, ReplicaState } from "./state.js";
+import { micros, type Peer, type ReplicaState } from "./state.js";
 
 /** The slot of the newest configuration entry in effect; SLOT_ZERO for that of the founding. */
 export function newestEntrySlot(state: ReplicaState): Slot {
@@ -27,7 +27,8 @@ export function beginSettling(state: ReplicaState, out: Outbox): void {
   if (currentConfiguration(state).epoch === FOUNDING_EPOCH) {
     membership.settling = null; // all held it before the first ballot
   } else if (membership.settling?.slot !== entry) {
-    membership.settling = { slot: entry, lsn: persist(state, out, hintRecords(state, entry), []), acks: new Set(), isDone: false };
+    const lsn = persist(state, out, hintRecords(state, entry), []);
+    membership.settling = { slot: entry, lsn, since: state.now, acks: new Set(), isDone: false };
     concludeSettling(state);
   }
 }
@@ -72,16 +73,20 @@ export function concludeSettling(state: ReplicaState): void {
   }
   const configuration = currentConfiguration(state);
   settling.isDone =
-    isQuorum(configuration, (replica) => settling.acks.has(replica)) &&
-    configuration.voters.every((voter) => settling.acks.has(voter) || isLame(state, voter));
+    isQuorum(configuration, (replica) => settling.acks.has(replica)) && configuration.voters.every((voter) => !isAwaited(state, voter));
 }
 
 /** At the coordinator: the voters whose SettleAck the newest entry still waits for. Empty once it is settled. */
 export function unsettledVoters(state: ReplicaState): readonly ReplicaId[] {
   const { settling } = state.membership;
-  return settling === null || settling.isDone
-    ? []
-    : currentConfiguration(state).voters.filter((voter) => !settling.acks.has(voter) && !isLame(state, voter));
+  return settling === null || settling.isDone ? [] : currentConfiguration(state).voters.filter((voter) => isAwaited(state, voter));
+}
+
+/** Whether settling waits for this voter: not for one that is lame, and for none longer than suspectMs, which makes it lame here. */
+function isAwaited(state: ReplicaState, voter: ReplicaId): boolean {
+  const { settling } = state.membership;
+  const isPatient = settling !== null && state.now - settling.since <= micros(state.options.suspectMs);
+  return isPatient && !settling.acks.has(voter) && !isLame(state, voter);
 }
 
 /** What the coordinator's Ping asks for: null once the newest entry is settled. */

@@ -152,6 +152,8 @@ export type Coordinator = {
   readonly recovered: Slot;
   nextSlot: Slot;
   readonly proposals: Map<Slot, Proposal>;
+  /** The last one proposed, decided or not: who owes an answer is asked about it even when nothing is open any more. */
+  newest: Proposal | null;
   proposedBytes: number;
   /** A configuration entry was proposed: nothing may follow it in this ballot. */
   ended: boolean;
@@ -165,7 +167,7 @@ export type Coordinator = {
 /** A wish to change the configuration that waits for its turn, or for the coordinator's answer. Idempotent: asking twice changes nothing twice. */
 export type ChangeRequest = {
   /** Of the asker: this server (null), or another with the life that asked; a Join has none to answer. */
-  readonly from: { readonly address: Address; readonly boot: number } | null;
+  readonly from: { readonly address: Address; readonly life: number } | null;
   readonly id: number;
   readonly change: MembershipChange;
   /** When it is given up with the reason why it had to wait. */
@@ -179,7 +181,7 @@ export type Membership = {
   /** The configuration whose consequences were drawn, to see when it changes; null without an identity. */
   noted: Configuration | null;
   /** Who has said that its durable decided slot covers the newest entry; `lsn`: our own is behind it. Coordinator only. */
-  settling: { readonly slot: Slot; readonly lsn: number; readonly acks: Set<ReplicaId>; isDone: boolean } | null;
+  settling: { readonly slot: Slot; readonly lsn: number; readonly since: Micros; readonly acks: Set<ReplicaId>; isDone: boolean } | null;
   /** When the configuration changed last. */
   changedAt: Micros;
   /** How often each member lost its vote lately, and when it got it back: a flapping one waits longer each time. */
@@ -189,14 +191,14 @@ export type Membership = {
   requests: ChangeRequest[];
   /** The request whose entry is proposed and not yet decided. */
   proposed: ChangeRequest | null;
-  /** This replica was removed for good: when it stops. */
-  leavesAt: Micros;
+  /** This replica was removed for good: since when it knows, and whether the others can do without it: it stops then, not before. */
+  removal: { since: Micros; isSettled: boolean } | null;
 };
 
 export type PreVote = { readonly seq: number; readonly deadline: Micros; readonly willing: Set<ReplicaId> };
 
 /** A read waiting at the coordinator: ours (from = null) or a peer's. */
-export type ReadRequest = { readonly boot: number; readonly id: number; readonly from: Address | null; done: boolean };
+export type ReadRequest = { readonly life: number; readonly id: number; readonly from: Address | null; done: boolean };
 /** One Ping round that reads rest on. */
 export type ReadRound = {
   readonly seq: number;
@@ -264,6 +266,8 @@ export type ReplicaState = {
     wait: Micros;
     /** The peer that failed us last; another is asked first. */
     avoid: Address | null;
+    /** Who asked for a snapshot while this replica had none: the next one is offered to them. */
+    readonly waiting: Set<Address>;
     /** stalled: the source fell silent, any usable offer may take its place. */
     receiving: {
       readonly meta: SnapshotMeta;
@@ -379,7 +383,7 @@ export function createReplica(options: ReplicaOptions): ReplicaState {
     wakeAt: NOT_DUE,
     remembered: null,
     lagging: null,
-    catchUp: { asked: null, wait: 0, avoid: null, receiving: null },
+    catchUp: { asked: null, wait: 0, avoid: null, waiting: new Set(), receiving: null },
     reads: { local: new Map(), queue: [], rounds: new Map(), current: null },
     founding: { holders: new Set(), identityLsn: null, joining: null },
     membership: {
@@ -390,7 +394,7 @@ export function createReplica(options: ReplicaOptions): ReplicaState {
       watched: new Map(),
       requests: [],
       proposed: null,
-      leavesAt: NOT_DUE,
+      removal: null,
     },
     noticed: new Set(),
     checkpoint: null,

@@ -244,9 +244,9 @@ function randomOther(prng: Prng, kind: OtherKind): Message {
     case "forwardReply":
       return { kind, id, refused: nextChance(prng, 0.5), coordinator: orNull(prng, randomAddress), payload: randomBytes(prng, 200) };
     case "readIndex":
-      return { kind, boot: randomNumber(prng), id };
+      return { kind, life: randomNumber(prng), id };
     case "readIndexReply":
-      return { kind, boot: randomNumber(prng), id, ballot: randomBallot(prng), index };
+      return { kind, life: randomNumber(prng), id, ballot: randomBallot(prng), index };
     case "genesis":
       return { kind, clusterId: randomCluster(prng), lineage: randomLineage(prng), configuration: randomConfiguration(prng) };
     case "genesisAck":
@@ -262,9 +262,9 @@ function randomOther(prng: Prng, kind: OtherKind): Message {
         listed: nextChance(prng, 0.5),
       };
     case "change":
-      return { kind, boot: randomNumber(prng), id, change: randomChange(prng) };
+      return { kind, life: randomNumber(prng), id, change: randomChange(prng) };
     case "changeReply":
-      return { kind, boot: randomNumber(prng), id, slot: index, refusal: orNull(prng, () => "Replica 3 does not answer.") };
+      return { kind, life: randomNumber(prng), id, slot: index, refusal: orNull(prng, () => "Replica 3 does not answer.") };
     default:
       return unreachable(kind);
   }

@@ -11,7 +11,7 @@ import { checkSynced } from "../invariants.js";
 import { applyRecord, type WalRecord } from "../record.js";
 import { isActiveCoordinator, statusOf } from "../replica.js";
 import { type Filter, type Flight, matches, TranscriptCluster } from "./transcript-cluster.js";
-import { addressOf, type Limits } from "./transcript-servers.js";
+import { addressOf, type Limits, nameOf } from "./transcript-servers.js";
 import {
   ballotOf,
   changeOf,
@@ -344,8 +344,8 @@ class Runner {
     const { cluster } = this;
     const old = cluster.server(name);
     assert(old.state === null, "a disk is wiped while its server is down");
-    const list = [...old.options.list].map((listed) => listed.slice(0, listed.indexOf(":")));
-    cluster.create([name], this.limitsOfAll(), list);
+    const { list, join } = old.options;
+    cluster.create([name], { ...this.limitsOfAll(), join: join.map(nameOf) }, list.map(nameOf));
     const { disk } = cluster.server(name);
     disk.durable = { ...disk.durable, diskId: diskId("f".repeat(32)) };
     cluster.write(`the disk of ${name} is wiped`);

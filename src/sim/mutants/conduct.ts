@@ -74,8 +74,8 @@ export function quorumWithMe(state, isIn) {
     },
     {
       file: READ_INDEX,
-      find: 'import { otherVoters } from "./membership.js";',
-      put: 'import { otherVoters, quorumOf } from "./membership.js";',
+      find: 'import { lifeOf, otherVoters } from "./membership.js";',
+      put: 'import { lifeOf, otherVoters, quorumOf } from "./membership.js";',
     },
     {
       file: READ_INDEX,

@@ -41,8 +41,8 @@ export const SAFETY_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: COORDINATOR,
-        find: "coordinator.proposals.set(slot, { slot, batch, lsn, acks: new Set(), sentAt: state.now });",
-        put: "coordinator.proposals.set(slot, { slot, batch, lsn, acks: new Set(MUTANT ? [state.durable.replica] : []), sentAt: state.now });",
+        find: "const proposal = { slot, batch, lsn, acks: new Set(), sentAt: state.now };",
+        put: "const proposal = { slot, batch, lsn, acks: new Set(MUTANT ? [state.durable.replica] : []), sentAt: state.now };",
       },
     ],
   },
@@ -150,8 +150,8 @@ export const SAFETY_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: COORDINATOR,
-        find: "const proposal = coordinator.proposals.get(slot);",
-        put: `const proposal = coordinator.proposals.get(slot);
+        find: "const proposal = slot === coordinator.newest?.slot ? coordinator.newest : coordinator.proposals.get(slot);",
+        put: `const proposal = slot === coordinator.newest?.slot ? coordinator.newest : coordinator.proposals.get(slot);
         if (MUTANT && proposal?.acks.has(peer.replica) === true) {
             const other = coordinator.configuration.voters.find((voter) => !proposal.acks.has(voter));
             proposal.acks.add(other ?? peer.replica);

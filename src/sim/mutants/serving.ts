@@ -91,8 +91,8 @@ export const SERVING_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: READ_INDEX,
-        find: "if (boot === state.durable.boot && read !== undefined && read.index === null) {",
-        put: "if ((MUTANT || boot === state.durable.boot) && read !== undefined && read.index === null) {",
+        find: "if (life === lifeOf(state) && read !== undefined && read.index === null) {",
+        put: "if ((MUTANT || life === lifeOf(state)) && read !== undefined && read.index === null) {",
       },
     ],
   },

@@ -226,7 +226,11 @@ const CONFIGURATION_MUTANTS: readonly Mutant[] = [
     name: "A replica that was removed for good goes on.",
     hunt: DIALOGUES,
     edits: [
-      { file: RECONFIGURATION, find: "    takeLeave(state, out);\n", put: "    if (!MUTANT) {\n        takeLeave(state, out);\n    }\n" },
+      {
+        file: RECONFIGURATION,
+        find: "    takeLeave(state, out, state.now);\n",
+        put: "    if (!MUTANT) {\n        takeLeave(state, out, state.now);\n    }\n",
+      },
     ],
   },
 ];
