@@ -47,6 +47,14 @@ const MUST_SEE = [
   "partition",
   "minorityDead",
   "star",
+  "changed",
+  "changeRefused",
+  "autopilot",
+  "joined",
+  "removed",
+  "halt",
+  "wiped",
+  "configuration",
 ];
 
 test(`${SEEDS} seeds keep every invariant and see every case`, () => {

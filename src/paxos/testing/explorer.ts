@@ -8,8 +8,10 @@ import { nextChance, nextInt } from "../../base/prng.js";
 import { utf8Encode } from "../../base/utf8.js";
 import { formatBallot } from "../ballot.js";
 import { type Batch, commandsBatch } from "../batch.js";
+import type { MembershipChange } from "../change.js";
 import { lastDecided, readFloor } from "../invariants.js";
 import { canPropose, isActiveCoordinator } from "../replica.js";
+import { areVotesRight, canCoordinate, canGoOn, drawChange, haveAllJoined, isMember, replicaOf, wipe } from "./sim-members.js";
 import { type Host, SimWorld } from "./sim-world.js";
 import { drawOperation, type Operation } from "./swarm.js";
 
@@ -29,6 +31,9 @@ export class LivenessFailure extends Error {
 
 /** True time within which a healed cluster must coordinate, decide, read and agree, ms. */
 const CALM_MS_MAX = 20_000;
+
+/** How long an operator waits for a change, ms. */
+const CHANGE_MS_MAX = 1500;
 
 /** Runs one seed. Throws InvariantViolation, AssertionFailure or LivenessFailure; `line` hears everything that happens. */
 export function explore(seed: number, line?: (text: string) => void): Exploration {
@@ -171,8 +176,31 @@ class Explorer {
       case "space":
         this.world.setSpace(host, !host.spaceLow);
         return;
+      case "change":
+        this.change(host, drawChange(this.world));
+        return;
+      case "removeCoordinator": {
+        const coordinator = this.coordinator();
+        if (coordinator !== undefined) {
+          this.change(nextChance(this.world.work, 0.5) ? coordinator : host, { kind: "remove", replica: replicaOf(coordinator) });
+        }
+        return;
+      }
+      case "wipe":
+        wipe(this.world, host);
+        return;
       default:
         assert(false, `no such operation: ${String(operation satisfies never)}`);
+    }
+  }
+
+  private change(host: Host, change: MembershipChange | null): void {
+    if (change !== null && host.server.state !== null) {
+      if (change.kind === "remove") {
+        this.world.removals.add(change.replica);
+      }
+      const now = this.world.now(host);
+      this.world.deliver(host, { kind: "change", id: host.nextChange++, change, deadline: now + CHANGE_MS_MAX * 1000, now });
     }
   }
 
@@ -254,9 +282,18 @@ class Explorer {
           this.read(host);
         }
       }
-      return this.isWhole() && readers.every((host) => host.reads.size === 0);
+      return (
+        this.isWhole() &&
+        areVotesRight(this.world) &&
+        haveAllJoined(this.world) &&
+        readers.every((host) => host.reads.size === 0 || !isMember(this.world, host))
+      );
     };
     this.world.runUntil(end, isDone);
+    if (!canGoOn(this.world, new Set()) || (this.world.center !== null && !canCoordinate(this.world, this.world.center))) {
+      this.world.count("beyondRepair");
+      return;
+    }
     if (!isDone() || lastDecided(this.world.history) <= before) {
       throw new LivenessFailure(`not well ${CALM_MS_MAX} ms after everything was healed: ${this.summary()}`);
     }
@@ -269,8 +306,9 @@ class Explorer {
   /** All servers have applied everything, to the same state. */
   private isWhole(): boolean {
     const last = lastDecided(this.world.history);
-    const hash = this.world.core[0]?.server.machine.hash;
-    return this.world.core.every(({ server }) => server.machine.index === last && server.machine.hash === hash);
+    const members = this.world.core.filter((host) => isMember(this.world, host));
+    const hash = members[0]?.server.machine.hash;
+    return members.every(({ server }) => server.machine.index === last && server.machine.hash === hash);
   }
 
   private summary(): string {
@@ -279,7 +317,7 @@ class Explorer {
         const { state } = server;
         const role =
           state === null ? "down" : isActiveCoordinator(state) ? "coordinator" : state.candidate !== null ? "candidate" : "follower";
-        return `n${index + 1} ${role} at slot ${server.machine.index}, ${reads.size} reads open`;
+        return `n${index + 1} (replica ${server.disk.durable.replica}) ${role} at slot ${server.machine.index}, ${reads.size} reads open`;
       })
       .join("; ");
   }

@@ -34,11 +34,14 @@ export class SimNetwork {
   private readonly swarm: Swarm;
   private readonly hooks: NetworkHooks;
 
+  private readonly count: number;
+
   constructor(prng: Prng, swarm: Swarm, hooks: NetworkHooks) {
     this.prng = prng;
     this.swarm = swarm;
     this.hooks = hooks;
-    const matrix = <T>(value: T): T[][] => Array.from({ length: swarm.servers }, () => Array.from({ length: swarm.servers }, () => value));
+    this.count = swarm.servers + swarm.spares;
+    const matrix = <T>(value: T): T[][] => Array.from({ length: this.count }, () => Array.from({ length: this.count }, () => value));
     this.blocked = matrix(false);
     this.helloSent = matrix(0);
     this.helloSeen = matrix(0);
@@ -56,8 +59,8 @@ export class SimNetwork {
 
   /** Cuts all links but those of `center`, both ways. */
   cutToStar(center: number): void {
-    for (let a = 0; a < this.swarm.servers; a++) {
-      for (let b = 0; b < this.swarm.servers; b++) {
+    for (let a = 0; a < this.count; a++) {
+      for (let b = 0; b < this.count; b++) {
         this.set(a, b, a !== b && a !== center && b !== center);
       }
     }
@@ -71,8 +74,7 @@ export class SimNetwork {
 
   /** Cuts links at random: a split, one server off in one or both directions, a star around one server, single links in one or both directions. */
   cut(): void {
-    const { prng } = this;
-    const count = this.swarm.servers;
+    const { prng, count } = this;
     const one = nextInt(prng, 0, count);
     const kind = nextInt(prng, 0, 6);
     const side = Array.from({ length: count }, () => nextChance(prng, 0.5));

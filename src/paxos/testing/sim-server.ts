@@ -20,15 +20,18 @@ import {
   checkRecords,
   checkRefused,
   checkReplica,
+  checkSettled,
   checkSynced,
   entriesOf,
   type History,
 } from "../invariants.js";
 import { currentConfiguration } from "../log.js";
+import { peerOf } from "../membership.js";
 import type { Header, Message, PromiseReply, SnapshotMeta } from "../message.js";
 import { readHash, writeHash } from "../message-fields.js";
-import { applyRecord, type Durable, virginDurable } from "../record.js";
+import { applyRecord, type Durable, durableDecided, virginDurable } from "../record.js";
 import { createReplica, type ReplicaOptions, type ReplicaState, snapshotBase, step } from "../replica.js";
+import { settlingSlot } from "../settling.js";
 
 export type PersistEffect = Extract<Effect, { kind: "persist" }>;
 export type SnapshotFile = { readonly meta: SnapshotMeta; readonly chunks: Map<number, Uint8Array> };
@@ -75,6 +78,11 @@ export class SimServer {
     this.machine = { index: SLOT_ZERO, hash: ZERO_HASH };
   }
 
+  /** The server that starts on an empty disk in place of this one. */
+  replaced(options: ReplicaOptions, disk: DiskId): SimServer {
+    return new SimServer({ options, disk, hooks: this.hooks, history: this.history });
+  }
+
   get address(): Address {
     return this.options.address;
   }
@@ -88,6 +96,7 @@ export class SimServer {
   start(now: Micros): readonly Effect[] {
     assert(this.state === null && this.disk.queue.length === 0, "a server starts once it is down");
     applyRecord(this.disk.durable, { kind: "boot", diskId: this.disk.durable.diskId, boot: this.life + 1 });
+    this.noteDurable();
     this.loadMachine();
     this.state = createReplica({ ...this.options, seed: this.options.seed + this.life });
     return this.deliver({ kind: "start", durable: cloneDurable(this.disk.durable), now });
@@ -112,7 +121,8 @@ export class SimServer {
     this.checkEffects(promisedBefore, effects);
     if (candidate !== null && state.coordinator !== null && equalBallots(state.coordinator.ballot, candidate.ballot)) {
       const counted = [...candidate.promises].flatMap(
-        ([replica, { complete }]): Array<[typeof replica, readonly PromiseReply[]]> => (complete === null ? [] : [[replica, complete]]),
+        ([replica, { complete }]): Array<[typeof replica, readonly PromiseReply[]]> =>
+          complete === null || peerOf(state, replica)?.replica !== replica ? [] : [[replica, complete]],
       );
       const phase1 = { ballot: candidate.ballot, decided: state.decided, own, counted: new Map(counted) };
       this.hooks.activated(this, checkActivation(this.history, phase1));
@@ -130,7 +140,24 @@ export class SimServer {
         configuration: currentConfiguration(state),
       });
     }
+    this.checkMembers(state);
     return effects;
+  }
+
+  /** What it says of the members: a change that it calls settled is on the disks of a quorum. */
+  private checkMembers(state: ReplicaState): void {
+    const current = state.configurations.at(-1)?.configuration;
+    const entry = this.history.configurations.find(({ configuration }) => configuration.epoch === current?.epoch);
+    if (entry !== undefined && entry.from > 1 && state.coordinator !== null && settlingSlot(state) === null) {
+      checkSettled(this.history, entry.configuration, (entry.from - 1) as Slot);
+    }
+  }
+
+  /** Up to where our disk knows everything to be decided. */
+  private noteDurable(): void {
+    const { durable } = this.disk;
+    const known = Math.max(this.history.durable.get(durable.replica) ?? 0, durableDecided(durable));
+    this.history.durable.set(durable.replica, known as Slot);
   }
 
   /** Runs one effect; a crash may come between any two. */
@@ -252,6 +279,7 @@ export class SimServer {
     for (const record of effect.records) {
       applyRecord(durable, record);
       checkSynced(this.history, { address: this.address, replica: durable.replica }, record);
+      this.noteDurable();
       if (record.kind === "snapshot" || record.kind === "snapshotInstalled") {
         for (const index of this.disk.snapshots.keys()) {
           if (index < record.meta.index) {

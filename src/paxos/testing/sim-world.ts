@@ -6,17 +6,15 @@ import { assert, present } from "../../base/assert.js";
 import { EventHeap } from "../../base/event-heap.js";
 import { nextChance, nextInt, type Prng, seedPrng, splitPrng } from "../../base/prng.js";
 import type { Batch } from "../batch.js";
-import { genesisConfiguration, isQuorum } from "../configuration.js";
 import { describeEffect, describeEvent, describeMessage, type Naming } from "../describe.js";
 import type { Effect, Event } from "../effect.js";
-import { type Address, address, clusterId, diskId, replicaId } from "../ids.js";
-import { checkRead, checkSynced, createHistory, type History } from "../invariants.js";
-import { applyRecord, type WalRecord } from "../record.js";
+import { type Address, address, diskId } from "../ids.js";
+import { checkRead, createHistory, type History } from "../invariants.js";
 import { headerOf, isActiveCoordinator, type ReplicaOptions } from "../replica.js";
 import { sightingsOf } from "../sightings.js";
+import { chooseCore, foundQuickly, halted } from "./sim-members.js";
 import { type Delivery, SimNetwork } from "./sim-network.js";
 import { type SimHooks, SimServer } from "./sim-server.js";
-import { STATIC_VOTERS } from "./static-voters.js";
 import { drawSwarm, type Swarm } from "./swarm.js";
 
 /** Steps of one seed, far above what any needs. */
@@ -27,7 +25,10 @@ const DETECT_MS_MAX = 20;
 /** One server and what the world knows of it. */
 export type Host = {
   readonly index: number;
-  readonly server: SimServer;
+  /** Another one once its disk is lost. */
+  server: SimServer;
+  /** Disks that it lost. */
+  disks: number;
   /** Micros of its clock per micro of true time, and its reading at true time 0. */
   readonly rate: number;
   offset: number;
@@ -36,6 +37,7 @@ export type Host = {
   /** It never comes back. */
   isDead: boolean;
   nextRead: number;
+  nextChange: number;
   /** By read id of this life: the slot it must see. */
   readonly reads: Map<number, number>;
   /** Streams of this server that are being opened, by peer. */
@@ -49,9 +51,11 @@ export class SimWorld {
   readonly heap = new EventHeap();
   readonly hosts: Host[];
   readonly network: SimNetwork;
-  private readonly faults: Prng;
+  readonly faults: Prng;
   readonly work: Prng;
   private readonly disks: Prng;
+  /** Replicas of which somebody asked that they be removed. */
+  readonly removals = new Set<number>();
   readonly coverage = new Map<string, number>();
   private readonly line: ((text: string) => void) | null;
   private readonly naming: Naming = { address: (named) => named.slice(0, 2), replica: (replica) => `n${replica}` };
@@ -99,7 +103,7 @@ export class SimWorld {
     this.calm = true;
     this.network.calm = true;
     this.network.heal();
-    this.chooseCore();
+    chooseCore(this);
     this.say(() => `--- healed: ${this.core.map((host) => `n${host.index + 1}`).join(" ")} ---`);
     for (const host of this.core) {
       this.start(host);
@@ -112,40 +116,15 @@ export class SimWorld {
     }
   }
 
-  /** Who must work again: all, or a quorum of those that have drawn a ballot, the others dead for good. */
-  private chooseCore(): void {
-    const { faults, hosts } = this;
-    const configuration = this.history.configurations[0]?.configuration;
-    const isFounded = hosts.some(({ server }) => server.disk.durable.promised.round > 0);
-    if (configuration === undefined || !isFounded || nextChance(faults, 0.4)) {
-      return;
-    }
-    const dead = new Set(hosts.filter(() => nextChance(faults, 0.4)));
-    const left = hosts.filter((host) => !dead.has(host));
-    const knowsRound = left.some(({ server }) => server.disk.durable.promised.round > 0);
-    if (knowsRound && isQuorum(configuration, (replica) => left.some((host) => host.index + 1 === replica))) {
-      this.count(dead.size > 0 ? "minorityDead" : "nobodyDead");
-      this.core = left;
-      for (const host of dead) {
-        this.crash(host);
-        host.isDead = true;
-      }
-    }
-    if (nextChance(faults, 0.4)) {
-      this.count("star");
-      this.center = present(this.core[nextInt(faults, 0, this.core.length)], "a core is not empty");
-      this.network.cutToStar(this.center.index);
-    }
-  }
-
   setSpace(host: Host, low: boolean): void {
     host.spaceLow = low;
     this.deliver(host, { kind: "space", low, now: this.now(host) });
   }
 
   private createHosts(): Host[] {
-    const count = this.swarm.servers;
-    const list = Array.from({ length: count }, (_, i) => address(`n${i + 1}:1`));
+    const { servers, spares } = this.swarm;
+    const named = Array.from({ length: servers + spares }, (_, i) => address(`n${i + 1}:1`));
+    const list = named.slice(0, servers);
     const hooks: SimHooks = {
       send: (from, to, header, message) => {
         for (const peer of to) {
@@ -159,7 +138,7 @@ export class SimWorld {
         const host = this.hostOf(server);
         const { life } = server;
         this.heap.push(this.time + this.diskDelay(), () => {
-          if (server.life === life && server.state !== null) {
+          if (host.server === server && server.life === life && server.state !== null) {
             this.deliver(host, make(this.now(host)));
           }
         });
@@ -168,9 +147,9 @@ export class SimWorld {
       activated: (_server, adopted) => this.count(adopted > 0 ? "adopted" : "nothingToAdopt"),
       ran: (server, effect) => this.ran(this.hostOf(server), effect),
     };
-    const hosts = list.map((own, index) => this.createHost(index, this.optionsOf(own, list), hooks));
+    const hosts = named.map((own, index) => this.createHost(index, this.optionsOf(own, list), hooks));
     if (!this.swarm.virgin) {
-      this.foundQuickly(hosts);
+      foundQuickly(this.history, hosts.slice(0, servers));
     }
     return hosts;
   }
@@ -187,6 +166,8 @@ export class SimWorld {
       spaceLow: false,
       isDead: false,
       nextRead: 1,
+      nextChange: 1,
+      disks: 0,
       reads: new Map(),
       dialling: new Set(),
       proposals: new Set(),
@@ -194,12 +175,17 @@ export class SimWorld {
   }
 
   private optionsOf(own: Address, list: readonly Address[]): ReplicaOptions {
-    const { pingMs, grantMs, windowSlots, keepSlots } = this.swarm;
+    const { pingMs, grantMs, windowSlots, keepSlots, removeAfterMs, stableMs, minVoters } = this.swarm;
+    const isSpare = !list.includes(own);
     return {
-      ...STATIC_VOTERS,
       address: own,
       clientAddress: `client-of-${own}`,
-      list,
+      list: isSpare ? [own] : list,
+      join: isSpare ? list.slice(0, 2) : [],
+      electable: !isSpare || nextChance(this.faults, 0.7),
+      removeAfterMs,
+      stableMs,
+      minVoters,
       seed: nextInt(this.faults, 0, 1_000_000),
       pingMs,
       grantMs,
@@ -209,23 +195,6 @@ export class SimWorld {
       keepSlots,
       keepBytes: 64 * 1024 * 1024,
     };
-  }
-
-  /** The disks of a cluster that was founded and has drawn no ballot yet. */
-  private foundQuickly(hosts: readonly Host[]): void {
-    const members = hosts.map(({ server }) => ({ address: server.address, diskId: server.disk.durable.diskId }));
-    const configuration = genesisConfiguration(members);
-    for (const { server, index } of hosts) {
-      const identity: WalRecord = {
-        kind: "identity",
-        clusterId: clusterId(7n),
-        lineage: { number: 1, random: 7n },
-        replica: replicaId(index + 1),
-        configuration,
-      };
-      applyRecord(server.disk.durable, identity);
-      checkSynced(this.history, { address: server.address, replica: replicaId(index + 1) }, identity);
-    }
   }
 
   now(host: Host): number {
@@ -245,10 +214,11 @@ export class SimWorld {
 
   /** Something in the present life of a server, or in its absence. */
   later(index: number, micros: number, run: () => void): void {
-    const { server } = this.host(index);
+    const host = this.host(index);
+    const { server } = host;
     const { life } = server;
     this.heap.push(this.time + micros, () => {
-      if (server.life === life) {
+      if (host.server === server && server.life === life) {
         run();
       }
     });
@@ -263,6 +233,7 @@ export class SimWorld {
     host.syncing = false;
     host.spaceLow = false;
     host.nextRead = 1;
+    host.nextChange = 1;
     host.reads.clear();
     host.dialling.clear();
     host.proposals.clear();
@@ -274,9 +245,18 @@ export class SimWorld {
     }
   }
 
+  /** Its process ends; it comes back after a while. */
   crash(host: Host): void {
+    if (this.stop(host)) {
+      const downMicros = nextChance(this.faults, 0.5) ? nextInt(this.faults, 0, 50_000) : nextInt(this.faults, 0, 1_500_000);
+      this.heap.push(this.time + downMicros, () => this.start(host));
+    }
+  }
+
+  /** Its process ends; false where it had ended before. */
+  stop(host: Host): boolean {
     if (host.server.state === null) {
-      return;
+      return false;
     }
     const written = host.server.disk.queue.length;
     const kept = nextChance(this.disks, this.swarm.losesAll) ? 0 : nextInt(this.disks, 0, written + 1);
@@ -288,8 +268,7 @@ export class SimWorld {
     for (const peer of this.hosts) {
       this.dial(peer.index, host.index, nextInt(this.faults, 0, isSilent ? 1_000_000 : DETECT_MS_MAX * 1000));
     }
-    const downMicros = nextChance(this.faults, 0.5) ? nextInt(this.faults, 0, 50_000) : nextInt(this.faults, 0, 1_500_000);
-    this.heap.push(this.time + downMicros, () => this.start(host));
+    return true;
   }
 
   /** A stream is opened `micros` from now, or tried again while nothing answers. */
@@ -338,14 +317,16 @@ export class SimWorld {
 
   /** Runs them one by one; false where the server crashed in between. */
   private runEffects(host: Host, effects: readonly Effect[]): boolean {
-    const { life } = host.server;
+    const { server } = host;
+    const { life } = server;
+    const isAlive = (): boolean => host.server === server && server.life === life && server.state !== null;
     for (const effect of effects) {
-      if (this.crashesNow(host)) {
+      if (!isAlive() || this.crashesNow(host)) {
         return false;
       }
-      host.server.run(effect);
+      server.run(effect);
     }
-    return host.server.life === life && host.server.state !== null;
+    return isAlive();
   }
 
   private crashesNow(host: Host): boolean {
@@ -376,6 +357,10 @@ export class SimWorld {
         }
         return;
       case "apply":
+        if (effect.batch.kind === "configuration") {
+          const isInEffect = this.history.configurations.some(({ from }) => from === effect.slot + 1);
+          this.count(isInEffect ? "configuration" : "staleEntry");
+        }
         if (host.proposals.delete(effect.batch)) {
           this.count("acknowledged");
         }
@@ -389,9 +374,15 @@ export class SimWorld {
       case "notice":
         this.count(effect.code);
         assert(
-          effect.code !== "peer" && effect.code !== "old-disk" && effect.code !== "chain-differs",
+          (effect.code !== "peer" || this.hasChanges()) && effect.code !== "old-disk" && effect.code !== "chain-differs",
           `no healthy cluster notices ${effect.code}: ${effect.text}`,
         );
+        return;
+      case "changeDone":
+        this.count(effect.refusal === null ? "changed" : "changeRefused");
+        return;
+      case "dial":
+        this.dial(host.index, this.indexOf(effect.address), nextInt(this.faults, 0, 10_000));
         return;
       case "refused":
       case "loadSnapshot":
@@ -399,11 +390,20 @@ export class SimWorld {
         this.count(effect.kind);
         return;
       case "halt":
-        assert(false, `no healthy server halts: ${effect.text}`);
+        assert(effect.text.includes("was removed from the cluster"), `no healthy server halts: ${effect.text}`);
+        halted(this, host);
         return;
       default:
         return;
     }
+  }
+
+  /** Whether members come and go in this seed. */
+  hasChanges(): boolean {
+    return (
+      this.swarm.weights.wipe + this.swarm.weights.change + this.swarm.weights.removeCoordinator + this.swarm.spares > 0 ||
+      this.swarm.removeAfterMs > 0
+    );
   }
 
   /** One commit is in flight per server; it takes what was written when it ends. */

@@ -38,6 +38,11 @@ export type Swarm = {
   /** Bytes of each proposed payload. */
   readonly payloadBytes: number;
   readonly chaosMs: number;
+  /** Servers that join the cluster; 0 and removeAfterMs 0: its members never change. */
+  readonly spares: number;
+  readonly removeAfterMs: number;
+  readonly stableMs: number;
+  readonly minVoters: number;
 };
 
 export type Operation =
@@ -58,7 +63,10 @@ export type Operation =
   | "falselyGone"
   | "reconnect"
   | "clockGap"
-  | "space";
+  | "space"
+  | "change"
+  | "removeCoordinator"
+  | "wipe";
 
 export const LATE_MS_MAX = 3000;
 /** Payloads of which two do not fit into one part of a Promise. */
@@ -73,7 +81,7 @@ export function drawSwarm(prng: Prng): Swarm {
   const servers = pick(prng, [3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 5, 2, 2, 1]);
   const pingMs = pick(prng, [50, 100]);
   const isBig = nextChance(prng, 0.05);
-  return {
+  const still: Swarm = {
     servers,
     virgin: nextChance(prng, 0.2),
     pingMs,
@@ -97,6 +105,30 @@ export function drawSwarm(prng: Prng): Swarm {
     weights: drawWeights(prng),
     payloadBytes: isBig ? BIG_PAYLOAD_BYTES : 0,
     chaosMs: pick(prng, [1500, 3000, 6000]),
+    spares: 0,
+    removeAfterMs: 0,
+    stableMs: 300,
+    minVoters: 1,
+  };
+  return nextChance(prng, 0.6) ? withChanges(prng, still) : still;
+}
+
+/** The same with members that come, go, and lose their disks. */
+function withChanges(prng: Prng, still: Swarm): Swarm {
+  const sometimes = (weight: number): number => (nextChance(prng, 0.6) ? weight : 0);
+  return {
+    ...still,
+    spares: pick(prng, [0, 1, 1, 2]),
+    removeAfterMs: pick(prng, [0, 300, 600, 1500]),
+    stableMs: pick(prng, [50, 200, 800]),
+    minVoters: pick(prng, [1, 1, 1, 2, 3]),
+    weights: {
+      ...still.weights,
+      change: sometimes(pick(prng, [1, 4])),
+      removeCoordinator: sometimes(pick(prng, [0.3, 1])),
+      wipe: sometimes(pick(prng, [0.3, 1])),
+    },
+    chaosMs: pick(prng, [3000, 6000, 10_000]),
   };
 }
 
@@ -121,6 +153,9 @@ function drawWeights(prng: Prng): Swarm["weights"] {
     reconnect: sometimes(1),
     clockGap: sometimes(0.3),
     space: sometimes(0.5),
+    change: 0,
+    removeCoordinator: 0,
+    wipe: 0,
   };
 }
 
