@@ -7,7 +7,7 @@ import { type Ballot, equalBallots } from "../../paxos/ballot.js";
 import type { Batch } from "../../paxos/batch.js";
 import type { Configuration } from "../../paxos/configuration.js";
 import type { Effect, Event, PledgeSend } from "../../paxos/effect.js";
-import { type Address, type DiskId, type ReplicaId, type Slot, VIRGIN } from "../../paxos/ids.js";
+import { type Address, type DiskId, type ReplicaId, type Slot, slot, VIRGIN } from "../../paxos/ids.js";
 import {
   checkActivation,
   checkApply,
@@ -28,7 +28,7 @@ import {
   readFloor,
 } from "../../paxos/invariants.js";
 import { isSameConfiguration } from "../../paxos/invariants-configuration.js";
-import { needsSnapshot } from "../../paxos/joining.js";
+import { FOUNDING_EPOCH, needsSnapshot } from "../../paxos/joining.js";
 import { currentConfiguration } from "../../paxos/log.js";
 import type { Header, Message, PromiseEntry, PromiseReply } from "../../paxos/message.js";
 import { applyRecord, type Durable, durableDecided, type WalRecord } from "../../paxos/record.js";
@@ -38,6 +38,7 @@ import { copyDurable } from "../../storage/live-tail.js";
 import type { Tally } from "../engine/tally.js";
 import { type Observer, Violation } from "../observer.js";
 import { checkGone, checkGrant, checkIdentity, checkNomination, checkPong } from "./conduct.js";
+import { Hearing } from "./hearing.js";
 import { changesBetween, isTie, sightsOfStep } from "./member-sights.js";
 import { checkRecovered, type DiskPast } from "./recovered.js";
 
@@ -59,6 +60,7 @@ type Life = {
   grant: ReplicaState["grant"];
   /** The entry whose settling was looked at last. */
   settled: ReplicaState["membership"]["settling"];
+  readonly hearing: Hearing;
 };
 
 export class ProtocolChecker implements Observer {
@@ -98,6 +100,7 @@ export class ProtocolChecker implements Observer {
       own: [],
       grant: null,
       settled: null,
+      hearing: new Hearing(),
     });
   }
 
@@ -128,8 +131,17 @@ export class ProtocolChecker implements Observer {
     if (batch.kind === "configuration" && slot > this.decided) {
       const held = this.entries.get(slot) ?? [];
       if (!held.some((configuration) => isSameConfiguration(configuration, batch.configuration))) {
+        this.checkBegun(batch.configuration);
         this.entries.set(slot, [...held, batch.configuration]);
       }
+    }
+  }
+
+  /** A change begins only once the one before is settled, whoever coordinates by now (29; PROTOCOL §4.2). */
+  private checkBegun({ prevEpoch }: Configuration): void {
+    const current = this.history.configurations.at(-1);
+    if (current !== undefined && current.configuration.epoch === prevEpoch && prevEpoch !== FOUNDING_EPOCH) {
+      checkSettled(this.history, current.configuration, slot(current.from - 1));
     }
   }
 
@@ -212,7 +224,7 @@ export class ProtocolChecker implements Observer {
     }
   }
 
-  stepped(_at: number, server: number, event: Event, effects: readonly Effect[]): void {
+  stepped(at: number, server: number, event: Event, effects: readonly Effect[]): void {
     const life = this.lives.get(server);
     const state = life?.state;
     if (life === undefined || state === null || state === undefined) {
@@ -232,7 +244,8 @@ export class ProtocolChecker implements Observer {
     } else if (event.kind === "peerGone") {
       checkGone(state, event.address);
     }
-    this.checkEffects(life, state, effects);
+    life.hearing.note(at, event, state);
+    this.checkEffects(at, life, state, effects);
     for (const sight of sightsOfStep(state, event, effects)) {
       this.tally.add(sight);
     }
@@ -274,7 +287,7 @@ export class ProtocolChecker implements Observer {
     }
   }
 
-  private checkEffects(life: Life, state: Readonly<ReplicaState>, effects: readonly Effect[]): void {
+  private checkEffects(at: number, life: Life, state: Readonly<ReplicaState>, effects: readonly Effect[]): void {
     for (const effect of effects) {
       switch (effect.kind) {
         case "apply":
@@ -294,6 +307,7 @@ export class ProtocolChecker implements Observer {
           for (const record of effect.records) {
             if (record.kind === "accept") {
               this.noteEntry(record.slot, record.batch);
+              life.hearing.check(at, record, state);
             }
           }
           const parts = effect.thenSend.flatMap(({ message }) => (message.kind === "promise" ? [message] : []));

@@ -1,5 +1,5 @@
 /** Planted bugs of the list in what changes who votes: entries, their ballots, settling, the autopilot's removals, joining, lineages. */
-import { DIALOGUES, type Hunt, type Mutant } from "./mutant.js";
+import { DIALOGUES, type Hunt, type Mutant, SWARM, swarm } from "./mutant.js";
 
 const AUTOPILOT = "paxos/autopilot.js";
 const COORDINATOR = "paxos/coordinator.js";
@@ -10,9 +10,6 @@ const SETTLING = "paxos/settling.js";
 
 /** Lineages: two parts, both compared; the messages of another one are made by hand. */
 const LINEAGES: Hunt = { by: "test", folder: "paxos", files: ["membership", "merge"] };
-
-/** Whole servers that stop one after another. */
-const STOPS: Hunt = { by: "test", folder: "server", files: ["server"] };
 
 const ENTRY_MUTANTS: readonly Mutant[] = [
   {
@@ -35,7 +32,7 @@ const ENTRY_MUTANTS: readonly Mutant[] = [
   {
     id: "16",
     name: "A configuration is active when it is proposed.",
-    hunt: DIALOGUES,
+    hunt: SWARM,
     edits: [
       {
         file: COORDINATOR,
@@ -50,7 +47,7 @@ const ENTRY_MUTANTS: readonly Mutant[] = [
   {
     id: "17",
     name: "The same ballot goes on behind a configuration entry.",
-    hunt: DIALOGUES,
+    hunt: SWARM,
     edits: [
       {
         file: COORDINATOR,
@@ -67,7 +64,7 @@ const ENTRY_MUTANTS: readonly Mutant[] = [
   {
     id: "18",
     name: "The pipeline is not stopped at a configuration entry.",
-    hunt: DIALOGUES,
+    hunt: SWARM,
     edits: [
       { file: COORDINATOR, find: "        !coordinator.ended &&\n", put: "        (MUTANT || !coordinator.ended) &&\n" },
       { file: COORDINATOR, find: "assert(!coordinator.ended, ", put: "assert(MUTANT || !coordinator.ended, " },
@@ -76,7 +73,7 @@ const ENTRY_MUTANTS: readonly Mutant[] = [
   {
     id: "19",
     name: "The configuration of the founding governs all slots.",
-    hunt: DIALOGUES,
+    hunt: SWARM,
     edits: [
       {
         file: LOG,
@@ -88,7 +85,7 @@ const ENTRY_MUTANTS: readonly Mutant[] = [
   {
     id: "20",
     name: "The epoch that an entry was made from is ignored.",
-    hunt: DIALOGUES,
+    hunt: swarm("an old entry comes to light"),
     edits: [
       {
         file: LOG,
@@ -100,7 +97,7 @@ const ENTRY_MUTANTS: readonly Mutant[] = [
   {
     id: "74",
     name: "An entry made from another epoch does not end the ballot.",
-    hunt: DIALOGUES,
+    hunt: swarm("an old entry comes to light"),
     edits: [
       {
         file: COORDINATOR,
@@ -116,7 +113,7 @@ const VOTE_MUTANTS: readonly Mutant[] = [
   {
     id: "23",
     name: "The vote of a removed replica or an observer counts.",
-    hunt: DIALOGUES,
+    hunt: swarm("an observer is no vote"),
     edits: [
       {
         file: "paxos/configuration.js",
@@ -136,7 +133,7 @@ const VOTE_MUTANTS: readonly Mutant[] = [
   {
     id: "76",
     name: "An unknown ReplicaId is counted.",
-    hunt: DIALOGUES,
+    hunt: swarm("every disk lost in turn"),
     edits: [
       {
         file: MEMBERSHIP,
@@ -156,7 +153,7 @@ const VOTE_MUTANTS: readonly Mutant[] = [
   {
     id: "77",
     name: "The Hello and CatchUp of an unknown ReplicaId are dropped.",
-    hunt: DIALOGUES,
+    hunt: swarm("all peers replaced"),
     edits: [
       {
         file: MEMBERSHIP,
@@ -173,7 +170,7 @@ const VOTE_MUTANTS: readonly Mutant[] = [
   {
     id: "57",
     name: "A ReplicaId is given again to the same address.",
-    hunt: DIALOGUES,
+    hunt: swarm("every disk lost in turn", "wiped while founding"),
     edits: [
       {
         file: "paxos/change.js",
@@ -194,13 +191,13 @@ const CHANGE_MUTANTS: readonly Mutant[] = [
   {
     id: "44",
     name: "A removal ignores whom the others hear.",
-    hunt: DIALOGUES,
+    hunt: swarm("chained"),
     edits: [{ file: AUTOPILOT, find: "const witnesses = ackQuorum(state);", put: "const witnesses = MUTANT ? [] : ackQuorum(state);" }],
   },
   {
     id: "45",
     name: "A change begins before the one before is settled.",
-    hunt: DIALOGUES,
+    hunt: swarm("changes in haste"),
     edits: [{ file: AUTOPILOT, find: "&& isSettled(state);", put: "&& (MUTANT || isSettled(state));" }],
   },
   {
@@ -212,7 +209,7 @@ const CHANGE_MUTANTS: readonly Mutant[] = [
   {
     id: "71",
     name: "A change counts as settled by decided slots that are not durable.",
-    hunt: DIALOGUES,
+    hunt: SWARM,
     edits: [
       {
         file: SETTLING,
@@ -233,7 +230,7 @@ const CHANGE_MUTANTS: readonly Mutant[] = [
   {
     id: "84",
     name: "A stop leaves the voter set, or keeps the tie-break.",
-    hunt: STOPS,
+    hunt: swarm("stopped one by one"),
     edits: [
       {
         file: "server/server.js",

@@ -1,5 +1,5 @@
 /** Planted bugs in this project's own code around who votes: requests and their answers, the autopilot's pace, snapshots of configurations. */
-import { DIALOGUES, type Hunt, type Mutant } from "./mutant.js";
+import { DIALOGUES, type Hunt, type Mutant, SWARM, swarm } from "./mutant.js";
 
 const AUTOPILOT = "paxos/autopilot.js";
 const CHANGE = "paxos/change.js";
@@ -28,7 +28,7 @@ const REQUEST_MUTANTS: readonly Mutant[] = [
   {
     id: "s26",
     name: "A SettleAck leaves without the record that makes it true.",
-    hunt: DIALOGUES,
+    hunt: SWARM,
     edits: [
       { file: SETTLING, find: "return state.durable.hint >= entry ? [] : ", put: "return MUTANT || state.durable.hint >= entry ? [] : " },
     ],
@@ -36,7 +36,7 @@ const REQUEST_MUTANTS: readonly Mutant[] = [
   {
     id: "s27",
     name: "A new coordinator takes the newest configuration for settled.",
-    hunt: DIALOGUES,
+    hunt: swarm("changes in haste"),
     edits: [
       {
         file: SETTLING,
@@ -111,7 +111,7 @@ const AUTOPILOT_MUTANTS: readonly Mutant[] = [
   {
     id: "s34",
     name: "The autopilot removes voters below min-voters.",
-    hunt: DIALOGUES,
+    hunt: SWARM,
     edits: [
       {
         file: AUTOPILOT,
@@ -168,7 +168,7 @@ const CONFIGURATION_MUTANTS: readonly Mutant[] = [
   {
     id: "s40",
     name: "The tie-break stays where it was, whoever proposes the change.",
-    hunt: CHANGES,
+    hunt: swarm("coordinators killed one by one"),
     edits: [
       { file: CHANGE, find: "parts.voters.includes(by) ? by : fallback", put: "!MUTANT && parts.voters.includes(by) ? by : fallback" },
     ],
@@ -200,7 +200,7 @@ const CONFIGURATION_MUTANTS: readonly Mutant[] = [
   {
     id: "s43",
     name: "A snapshot names the oldest configuration that is held.",
-    hunt: DIALOGUES,
+    hunt: swarm("every disk lost in turn"),
     edits: [
       {
         file: LOG,
@@ -212,7 +212,7 @@ const CONFIGURATION_MUTANTS: readonly Mutant[] = [
   {
     id: "s44",
     name: "A replica takes a configuration of before it joined for its removal.",
-    hunt: DIALOGUES,
+    hunt: swarm("every disk lost in turn"),
     edits: [
       {
         file: RECONFIGURATION,
@@ -230,6 +230,18 @@ const CONFIGURATION_MUTANTS: readonly Mutant[] = [
         file: RECONFIGURATION,
         find: "    takeLeave(state, out, state.now);\n",
         put: "    if (!MUTANT) {\n        takeLeave(state, out, state.now);\n    }\n",
+      },
+    ],
+  },
+  {
+    id: "s51",
+    name: "A candidate that catches up over a change goes on asking the voters of before.",
+    hunt: DIALOGUES,
+    edits: [
+      {
+        file: RECONFIGURATION,
+        find: "    turnCandidate(state, out);\n",
+        put: "    if (!MUTANT) {\n        turnCandidate(state, out);\n    }\n",
       },
     ],
   },

@@ -222,4 +222,41 @@ export const MEMBER_SCHEDULES: Readonly<Record<string, (base: Scenario, prng: Pr
     },
     faults: staleEntries(),
   }),
+  /** A coordinator is alone with an observer, which hears it and supports it, and has no vote: it must answer nothing while the others go on. */
+  "an observer is no vote": (base, prng) => ({
+    ...all(3),
+    spares: 1,
+    durationMs: 26_000,
+    settings: { ...impatient(base), removeAfterMs: 0 },
+    workload: { ...busy(base), weights: { get: 4, put: 4, delete: 0, cas: 0 }, keys: 1 },
+    faults: [
+      { kind: "add", at: FIRST_FAULT_MS, forMs: 0, server: 3 },
+      ...shuffled(prng, range(3)).flatMap((alone, i): Fault[] => {
+        const at = 7000 + i * 6000;
+        return [
+          { kind: "handover", at, forMs: 0, heir: alone },
+          { kind: "split", at: at + 500, forMs: 4000, groups: [[alone, 3], range(3).filter((server) => server !== alone)] },
+        ];
+      }),
+    ],
+  }),
+  /** Many changes are asked of the coordinator at once, and words get lost: each waits until the one before is settled. */
+  "changes in haste": (base, prng) => {
+    const servers = pick(prng, [3, 4, 5]);
+    return {
+      ...all(servers),
+      durationMs: 24_000,
+      settings: { ...impatient(base), removeAfterMs: 0 },
+      workload: busy(base),
+      faults: range(5).flatMap((i): Fault[] => {
+        const at = FIRST_FAULT_MS + i * 4000;
+        const links = { from: range(servers), to: range(servers) };
+        return [
+          { kind: "drop", at, forMs: 2500, links, chance: pick(prng, [0.2, 0.4]) },
+          ...range(6).map((k): Fault => ({ kind: "tieBreak", at: at + k, forMs: 0, server: k % servers, via: "coordinator" })),
+          { kind: "kill", at: at + pick(prng, [20, 60, 200]), forMs: 300, server: "coordinator" },
+        ];
+      }),
+    };
+  },
 };
