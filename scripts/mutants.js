@@ -128,10 +128,12 @@ for (let seed = 1; seed <= seedsMax; seed++) {
   }
 }
 
-/** Seeds in the order in which they are tried: the recorded one, those where the bug should be met, the rest. */
+/** Seeds in the order in which they are tried: the recorded one, those where the bug should be met or was met before, the rest. */
 function seedsFor({ id, hunt }) {
   const recorded = values.anew ? undefined : kills[id]?.seed;
-  const preferred = [...seedsOf].filter(([, names]) => hunt.prefer.some((name) => names.has(name))).map(([seed]) => seed);
+  const before = values.anew || kills[id]?.schedule === "swarm" ? [] : [kills[id]?.schedule];
+  const wanted = [...hunt.prefer, ...before];
+  const preferred = [...seedsOf].filter(([, names]) => wanted.some((name) => names.has(name))).map(([seed]) => seed);
   return [...new Set([...(recorded === undefined ? [] : [recorded]), ...preferred, ...seedsOf.keys()])];
 }
 
