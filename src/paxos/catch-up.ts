@@ -16,7 +16,7 @@ import type { CatchUp, CatchUpReply, SnapshotChunk, SnapshotMeta, SnapshotOffer,
 import { headerOf, notice, type Outbox, persist, send } from "./outbox.js";
 import { afterAdvance } from "./progress.js";
 import type { WalRecord } from "./record.js";
-import { micros, type Peer, type ReplicaState } from "./state.js";
+import { micros, type Peer, type Receiving, type ReplicaState } from "./state.js";
 
 /** Payload bytes and entries of one CatchUpReply. */
 export const CATCH_UP_BYTES = 1024 * 1024;
@@ -246,6 +246,9 @@ export function onSnapshotOffer(state: ReplicaState, out: Outbox, peer: Peer, { 
   if (isSettled && receiving.meta.index >= meta.index && receiving.meta.hash !== meta.hash) {
     return; // what comes in is as good; only a source that failed us, or that has no longer what it offered, is given up
   }
+  if (receiving !== null && isLateOffer(state, receiving, peer, meta)) {
+    return;
+  }
   if (receiving?.meta.hash === meta.hash && receiving.meta.index === meta.index) {
     receiving.source = peer.address;
     receiving.stalled = false;
@@ -257,12 +260,28 @@ export function onSnapshotOffer(state: ReplicaState, out: Outbox, peer: Peer, { 
       stored: new Set(),
       loading: false,
       stalled: false,
+      isAskedAnew: false,
       at: state.now,
       wait: micros(ASK_TIMEOUT_MS),
     };
     out.push({ kind: "receiveSnapshot", meta });
   }
   requestChunk(state, out);
+}
+
+/**
+ * What the source of the present transfer offered before, or offers again while it owes us a chunk. Each answered offer is a request, and a
+ * request for what the source has no longer is an offer: copies of late ones would keep each other alive, and multiply. An older offer
+ * is believed only as the answer to a question anew: the source may have lost its newer snapshot in a crash.
+ */
+function isLateOffer(state: ReplicaState, receiving: Receiving, peer: Peer, meta: SnapshotMeta): boolean {
+  if (receiving.stalled || receiving.source !== peer.address) {
+    return false;
+  }
+  if (receiving.meta.hash === meta.hash && receiving.meta.index === meta.index) {
+    return state.now - receiving.at <= receiving.wait;
+  }
+  return meta.index <= receiving.meta.index && !receiving.isAskedAnew;
 }
 
 function requestChunk(state: ReplicaState, out: Outbox): void {
@@ -295,6 +314,7 @@ function retryReceiving(state: ReplicaState, out: Outbox): void {
   // A source that answers but not this may have dropped that snapshot: asked anew, it offers what it has, and its own offer always counts.
   const another = receiving.stalled ? choosePeer(state)?.address : receiving.source;
   if (another !== undefined && (isLost(state, receiving.source) || receiving.wait >= micros(OFFER_AGAIN_MS))) {
+    receiving.isAskedAnew = true;
     send(state, out, [another], { kind: "catchUp", from: firstMissing(state), maxBytes: CATCH_UP_BYTES });
   }
 }
@@ -323,6 +343,7 @@ export function onSnapshotChunk(state: ReplicaState, out: Outbox, { index, chunk
   }
   receiving.next++;
   receiving.stalled = false;
+  receiving.isAskedAnew = false;
   receiving.at = state.now;
   receiving.wait = Math.max(Math.floor(receiving.wait / 2), micros(ASK_TIMEOUT_MS));
   out.push({ kind: "storeChunk", index, chunk, bytes });

@@ -195,6 +195,22 @@ export type Membership = {
   removal: { since: Micros; isSettled: boolean } | null;
 };
 
+/** A snapshot that comes in, chunk by chunk. */
+export type Receiving = {
+  readonly meta: SnapshotMeta;
+  source: Address;
+  next: number;
+  readonly stored: Set<number>;
+  loading: boolean;
+  /** The source fell silent, any usable offer may take its place. */
+  stalled: boolean;
+  /** Since the last chunk the source was asked what it has now. */
+  isAskedAnew: boolean;
+  at: Micros;
+  /** How long the source may be silent before it is asked again. */
+  wait: Micros;
+};
+
 export type PreVote = { readonly seq: number; readonly deadline: Micros; readonly willing: Set<ReplicaId> };
 
 /** A read waiting at the coordinator: ours (from = null) or a peer's. */
@@ -268,18 +284,7 @@ export type ReplicaState = {
     avoid: Address | null;
     /** Who asked for a snapshot while this replica had none: the next one is offered to them. */
     readonly waiting: Set<Address>;
-    /** stalled: the source fell silent, any usable offer may take its place. */
-    receiving: {
-      readonly meta: SnapshotMeta;
-      source: Address;
-      next: number;
-      readonly stored: Set<number>;
-      loading: boolean;
-      stalled: boolean;
-      at: Micros;
-      /** How long the source may be silent before it is asked again. */
-      wait: Micros;
-    } | null;
+    receiving: Receiving | null;
   };
 
   readonly reads: {

@@ -23,6 +23,8 @@ export type Filter = {
   readonly to?: string | undefined;
   /** Of a Promise in parts, from 1 on. */
   readonly part?: number | undefined;
+  /** Of the snapshot that is offered. */
+  readonly index?: number | undefined;
 };
 
 const ABOUT_MESSAGE = / (sends|receives) | is (lost|held)/;
@@ -44,7 +46,8 @@ export function matches(filter: Filter, { from, to, message }: Flight): boolean 
     (filter.kind === undefined || filter.kind === message.kind) &&
     (filter.from === undefined || filter.from === from) &&
     (filter.to === undefined || filter.to === to) &&
-    (filter.part === undefined || (message.kind === "promise" && message.part + 1 === filter.part))
+    (filter.part === undefined || (message.kind === "promise" && message.part + 1 === filter.part)) &&
+    (filter.index === undefined || (message.kind === "snapshotOffer" && message.meta.index === filter.index))
   );
 }
 

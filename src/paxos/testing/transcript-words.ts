@@ -80,11 +80,15 @@ export function durationOf(word: string): number {
 export function filterOf(words: readonly string[], options: ReadonlyMap<string, string>): Filter {
   const after = (word: string): string | undefined => (words.includes(word) ? words[words.indexOf(word) + 1] : undefined);
   const [first] = words;
-  const part = options.get("part");
+  const number = (name: string): number | undefined => {
+    const text = options.get(name);
+    return text === undefined ? undefined : Number(text);
+  };
   return {
     kind: first === "from" || first === "to" || first === "all" ? undefined : first,
     from: after("from"),
     to: after("to"),
-    part: part === undefined ? undefined : Number(part),
+    part: number("part"),
+    index: number("index"),
   };
 }
