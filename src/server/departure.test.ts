@@ -37,7 +37,7 @@ test("a removed server that cannot be answered waits for drainMs, and then goes"
   const leaver = (coordinator + 1) % 3;
   const server = cluster.server(leaver);
   void cluster.server(coordinator).change({ kind: "remove", replica: replicaId(leaver + 1) }, 5000);
-  await cluster.until(() => server.replicaStatus().blocked !== null);
+  await cluster.until(() => server.replicaState.membership.removal?.isSettled === true);
   for (const i of [0, 1, 2].filter((index) => index !== leaver)) {
     cluster.kill(i);
   }
