@@ -119,9 +119,12 @@ export function onPong(state: ReplicaState, out: Outbox, peer: Peer, pong: Pong)
   }
   peer.roundTrip = smoothed(peer.roundTrip, state.now - sentAt);
   peer.lastPong = state.now;
-  peer.diskOk = pong.diskOk;
-  peer.hears = pong.hears;
-  peer.lag = Math.max(0, state.rhythm.decidedBefore - pong.decided);
+  if (pong.seq >= peer.pongSeq) {
+    peer.pongSeq = pong.seq; // a late one tells how it was
+    peer.diskOk = pong.diskOk;
+    peer.hears = pong.hears;
+    peer.lag = Math.max(0, state.rhythm.decidedBefore - pong.decided);
+  }
   if (pong.decided > peer.decided) {
     peer.decided = pong.decided;
   }

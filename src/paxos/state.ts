@@ -95,7 +95,9 @@ export type Peer = {
   failingWait: Micros;
   /** Since when it was asked to accept something without any answer; null when it owes none. Kept when slots are decided without it. */
   owesSince: Micros | null;
-  /** Whom it heard, as its last Pong said. */
+  /** Our newest Ping that it answered. */
+  pongSeq: number;
+  /** Whom it heard, as its answer to that said. */
   hears: readonly ReplicaId[];
   /** Slots that it did not know at its last Pong although they were decided here a rhythm of Pings before. */
   lag: number;
@@ -337,6 +339,7 @@ export function newPeer(address: Address, heardOf: Micros = 0): Peer {
     failingAt: NOT_DUE,
     failingWait: 0,
     owesSince: null,
+    pongSeq: 0,
     hears: [],
     lag: Number.POSITIVE_INFINITY,
   };

@@ -17,6 +17,8 @@ const MICROS_A_MILLI = 1000;
 export class Hearing {
   /** When a voter that supported the coordinator last said that it hears this one. */
   private readonly told = new Map<ReplicaId, Micros>();
+  /** The newest Ping that this one answered. */
+  private readonly newest = new Map<ReplicaId, number>();
   /** When this one answered the coordinator itself. */
   private readonly answered = new Map<ReplicaId, Micros>();
 
@@ -26,9 +28,13 @@ export class Hearing {
     if (event.kind !== "receive" || event.message.kind !== "pong" || coordinator === null) {
       return;
     }
-    const { ballot, okFor, hears } = event.message;
+    const { seq, ballot, okFor, hears } = event.message;
     const { from } = event.header;
     this.answered.set(from, at);
+    if (seq < (this.newest.get(from) ?? 0)) {
+      return; // it tells how it was
+    }
+    this.newest.set(from, seq);
     const isInTime = at - (peers.get(event.address)?.okSentAt ?? 0) <= options.grantMs * MICROS_A_MILLI;
     if (okFor && isInTime && equalBallots(ballot, coordinator.ballot) && isVoter(currentConfiguration(state), from)) {
       for (const replica of hears) {
