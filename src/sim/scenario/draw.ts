@@ -52,7 +52,10 @@ const AUTOPILOT_CHANCE = 0.8;
 export function drawScenario(seed: number, options: DrawOptions = {}): Scenario {
   const prng = seedPrng(seed);
   const frame = drawFrame(splitPrng(prng), seed, options);
-  const everyday = drawSettings(splitPrng(prng), frame);
+  const drawn = drawSettings(splitPrng(prng), frame);
+  const speeds = drawSpeeds(splitPrng(prng));
+  const workload = drawWorkload(splitPrng(prng), frame, drawn);
+  const everyday = { ...drawn, sessionsMax: Math.max(drawn.sessionsMax, sessionsNeeded(frame, workload)) };
   const scenario: Scenario = {
     name: "swarm",
     seed,
@@ -60,8 +63,8 @@ export function drawScenario(seed: number, options: DrawOptions = {}): Scenario 
     spares: frame.spares,
     durationMs: frame.durationMs,
     settings: { ...everyday, ...NO_AUTOPILOT },
-    speeds: drawSpeeds(splitPrng(prng)),
-    workload: drawWorkload(splitPrng(prng), frame, everyday),
+    speeds,
+    workload,
     faults: drawFaults(splitPrng(prng), frame, options.faults ?? FAULT_KINDS),
     held: [],
     ...drawCore(splitPrng(prng), frame),
@@ -69,6 +72,11 @@ export function drawScenario(seed: number, options: DrawOptions = {}): Scenario 
   const ofSchedule = splitPrng(prng);
   const base = { ...scenario, settings: { ...everyday, ...drawAutopilot(splitPrng(prng), everyday) } };
   return seed % SCHEDULE_EVERY === 0 && !frame.isLong && options.faults === undefined ? drawSchedule(ofSchedule, base) : base;
+}
+
+/** Sessions in use at a time: one of each server, and of each client where they have their own, those of the healing included. With fewer they oust each other for ever. */
+function sessionsNeeded({ servers, spares }: Frame, { clients, sessions }: Workload): number {
+  return servers + 1 + (sessions ? servers + spares + clients : 0);
 }
 
 function drawFrame(prng: Prng, seed: number, options: DrawOptions): Frame {
