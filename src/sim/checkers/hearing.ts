@@ -1,7 +1,7 @@
 /**
  * Whom the voters behind a coordinator hear, as it is told by their Pongs: a voter that one of them hears keeps its vote, for it can still
  * save the cluster (PROTOCOL §4.1). Kept for one life of one server, and asked when it proposes to take a vote. Knows nothing of the
- * autopilot's own watch.
+ * autopilot's own watch. All times are by the clock of that server: by no other one can it know how old a Pong is.
  */
 import { equalBallots } from "../../paxos/ballot.js";
 import { type Configuration, isVoter } from "../../paxos/configuration.js";
@@ -23,8 +23,8 @@ export class Hearing {
   private readonly answered = new Map<ReplicaId, Micros>();
 
   /** After a step: what a Pong in time said. One that comes later than grants last is no support any more. */
-  note(at: Micros, event: Event, state: Readonly<ReplicaState>): void {
-    const { coordinator, options, peers } = state;
+  note(event: Event, state: Readonly<ReplicaState>): void {
+    const { now: at, coordinator, options, peers } = state;
     if (event.kind !== "receive" || event.message.kind !== "pong" || coordinator === null) {
       return;
     }
@@ -47,14 +47,15 @@ export class Hearing {
    * It accepts a batch: as coordinator its own proposal, unless phase 1 found it with others. Who is a member under the configuration proposed,
    * and lost its vote, lost it to the autopilot.
    */
-  check(at: Micros, { slot, batch }: Extract<WalRecord, { kind: "accept" }>, state: Readonly<ReplicaState>): void {
+  check({ slot, batch }: Extract<WalRecord, { kind: "accept" }>, state: Readonly<ReplicaState>): void {
     const { coordinator } = state;
     if (batch.kind === "configuration" && coordinator !== null && slot > coordinator.recovered) {
-      this.checkTaken(at, batch.configuration, state);
+      this.checkTaken(batch.configuration, state);
     }
   }
 
-  private checkTaken(at: Micros, next: Configuration, state: Readonly<ReplicaState>): void {
+  private checkTaken(next: Configuration, state: Readonly<ReplicaState>): void {
+    const at = state.now;
     const { minVoters, removeAfterMs, suspectMs } = state.options;
     const before = currentConfiguration(state);
     for (const voter of before.voters) {

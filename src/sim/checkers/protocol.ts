@@ -224,7 +224,7 @@ export class ProtocolChecker implements Observer {
     }
   }
 
-  stepped(at: number, server: number, event: Event, effects: readonly Effect[]): void {
+  stepped(_at: number, server: number, event: Event, effects: readonly Effect[]): void {
     const life = this.lives.get(server);
     const state = life?.state;
     if (life === undefined || state === null || state === undefined) {
@@ -244,8 +244,8 @@ export class ProtocolChecker implements Observer {
     } else if (event.kind === "peerGone") {
       checkGone(state, event.address);
     }
-    life.hearing.note(at, event, state);
-    this.checkEffects(at, life, state, effects);
+    life.hearing.note(event, state);
+    this.checkEffects(life, state, effects);
     for (const sight of sightsOfStep(state, event, effects)) {
       this.tally.add(sight);
     }
@@ -287,7 +287,7 @@ export class ProtocolChecker implements Observer {
     }
   }
 
-  private checkEffects(at: number, life: Life, state: Readonly<ReplicaState>, effects: readonly Effect[]): void {
+  private checkEffects(life: Life, state: Readonly<ReplicaState>, effects: readonly Effect[]): void {
     for (const effect of effects) {
       switch (effect.kind) {
         case "apply":
@@ -307,7 +307,7 @@ export class ProtocolChecker implements Observer {
           for (const record of effect.records) {
             if (record.kind === "accept") {
               this.noteEntry(record.slot, record.batch);
-              life.hearing.check(at, record, state);
+              life.hearing.check(record, state);
             }
           }
           const parts = effect.thenSend.flatMap(({ message }) => (message.kind === "promise" ? [message] : []));
