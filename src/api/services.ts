@@ -4,6 +4,7 @@ import { address as addressOf } from "../paxos/ids.js";
 import type { ServerConfig } from "../server/config.js";
 import type { Server } from "../server/server.js";
 import { statusHandler } from "./admin-service.js";
+import { backupHandler } from "./backup-service.js";
 import type { ElectOptions } from "./elect.js";
 import { keyValueHandlers } from "./key-value-service.js";
 import { memberHandlers } from "./member-service.js";
@@ -40,7 +41,7 @@ export function clientServices({ server, config, memoryBytes, call }: ServicesOp
       [`${ADMIN}/ChangeMembers`, members.change],
       [`${ADMIN}/Handover`, members.handover],
     ]),
-    streaming: new Map(),
+    streaming: new Map([[`${ADMIN}/Backup`, backupHandler(server, config.requestTimeoutMs)]]),
     limits: { messageBytesMax: config.maxRequestBytes, connectionsMax: config.maxConnections },
   };
 }

@@ -18,6 +18,7 @@ Examples:
   synod status                          every server, its role and its state
   synod member list                     who votes, who observes, who is missing
   synod member add 10.0.0.4:9000        says what to run there, and waits until it votes
+  synod backup FILE                     the state of a running store, to a file
   synod down                            stops what synod up started; --wipe removes its data
   synod server "my_addr:'127.0.0.1:8000' my_paxos:'127.0.0.1:9000'
       replica:'127.0.0.1:9000' replica:'127.0.0.1:9001' replica:'127.0.0.1:9002'"
@@ -135,6 +136,26 @@ function addClusterCommands(program: Command, done: (exitCode: number) => void):
 }
 
 function addLastResort(program: Command, done: (exitCode: number) => void): void {
+  program
+    .command("backup")
+    .description("write the state of a running store to a file, or look whether such a file is whole")
+    .argument("<file>", "the file to write, which must not exist; with --verify the one to read")
+    .option("--verify", "read the file, and print what it holds")
+    .option("--endpoints <addresses>", "servers, with commas between them (default localhost:8000; SYNOD_ENDPOINTS)")
+    .option("--command-timeout <duration>", "how long a server may send nothing (default 5s)")
+    .option("--dial-timeout <duration>", "time for a connection (default 2s)")
+    .action(async (file: string, flags: Flags) => {
+      done(await (await import("./commands/backup.js")).runBackup(file, flags));
+    });
+  program
+    .command("restore")
+    .description("begin a new cluster with the state of a backup")
+    .argument("<file>", "the backup")
+    .option("--to <dir>", "the data directory to make, of the new cluster's first server")
+    .option("--address <host:port>", "the Paxos address (my_paxos) of that server")
+    .action(async (file: string, flags: Flags) => {
+      done(await (await import("./commands/backup.js")).runRestore(file, flags));
+    });
   program
     .command("recover")
     .description("the last resort: one new data directory out of those left, when a majority of the voters is lost for good")

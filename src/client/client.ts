@@ -4,7 +4,15 @@
  */
 import { create } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
-import { Admin, ChangeMembersRequestSchema, HandoverRequestSchema, StatusRequestSchema, type StatusResponse } from "../gen/admin_pb.js";
+import {
+  Admin,
+  type BackupPart,
+  BackupRequestSchema,
+  ChangeMembersRequestSchema,
+  HandoverRequestSchema,
+  StatusRequestSchema,
+  type StatusResponse,
+} from "../gen/admin_pb.js";
 import { KeyValueStore } from "../gen/keyvaluestore_pb.js";
 import { parseAddress } from "./address.js";
 import type { AttemptOptions } from "./connection.js";
@@ -50,6 +58,9 @@ export const DEFAULT_DIAL_TIMEOUT_MS = 2000;
 
 /** How long `end` waits for the store, at most. */
 export const END_MS = 1000;
+
+/** How much longer than a server may take for an answer its client waits, so that it hears why there is none. Milliseconds. */
+const ANSWER_MS = 500;
 
 /** What compareAndSet found: `current` is the value of the key where nothing was stored, undefined where it was absent. */
 export type Swap = { readonly swapped: boolean; readonly current: string | undefined };
@@ -165,6 +176,23 @@ export class SynodClient {
       this.bounds(options),
     );
     return coordinator;
+  }
+
+  /**
+   * The whole store as of one slot, behind every write acknowledged before: a head, chunks, an end. Of the first server that begins one;
+   * `timeoutMs` is for each part. Rejects with `StoreError` where the stream breaks.
+   */
+  async *backup(options: RequestOptions = {}): AsyncGenerator<BackupPart, void> {
+    const begun = await this.servers.read(async (connection) => {
+      const waitMs = options.timeoutMs ?? this.timeoutMs;
+      const bounds = this.attempt(waitMs + ANSWER_MS, options);
+      const parts = connection.stream(Admin.method.backup, create(BackupRequestSchema, { waitMs: BigInt(Math.ceil(waitMs)) }), bounds);
+      return { head: await parts.next(), parts };
+    }, this.bounds(options));
+    if (begun.head.done !== true) {
+      yield begun.head.value;
+      yield* begun.parts;
+    }
   }
 
   /**

@@ -5,6 +5,7 @@
 import {
   create,
   type DescMessage,
+  type DescMethodServerStreaming,
   type DescMethodUnary,
   fromBinary,
   type MessageInitShape,
@@ -83,6 +84,47 @@ export class Connection {
     });
   }
 
+  /**
+   * Makes one call that is answered with many messages, each of which may take `timeoutMs`. Throws a `StoreError` only; who stops reading
+   * ends the call.
+   */
+  async *stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodServerStreaming<I, O>,
+    request: MessageInitShape<I>,
+    options: AttemptOptions,
+  ): AsyncGenerator<MessageShape<O>, void> {
+    const client = await this.dial(Math.min(options.dialTimeoutMs, options.timeoutMs));
+    const call = client.makeServerStreamRequest(
+      `/${method.parent.typeName}/${method.name}`,
+      (message: MessageShape<I>) => Buffer.from(toBinary(method.input, message)),
+      (bytes: Buffer) => fromBinary(method.output, bytes),
+      create(method.input, request),
+    );
+    call.on("error", () => undefined); // the reader below hears of it; between two reads nobody else would
+    const abort = (): void => call.cancel();
+    options.signal?.addEventListener("abort", abort);
+    const messages = call[Symbol.asyncIterator]();
+    let isLate = false;
+    try {
+      for (;;) {
+        const timer = setTimeout(() => {
+          isLate = true;
+          call.cancel();
+        }, options.timeoutMs);
+        const { done, value } = await messages.next().finally(() => clearTimeout(timer));
+        if (done === true) {
+          return;
+        }
+        yield value;
+      }
+    } catch (error) {
+      throw isLate ? this.late(options.timeoutMs) : isServiceError(error) ? this.failed(error, options.signal?.aborted === true) : error;
+    } finally {
+      options.signal?.removeEventListener("abort", abort);
+      call.cancel();
+    }
+  }
+
   /** Drops the channel; the next call dials again. */
   close(): void {
     this.client?.close();
@@ -130,9 +172,18 @@ export class Connection {
     return error;
   }
 
+  private late(timeoutMs: number): StoreError {
+    const message = `${this.endpoint} sent nothing for ${timeoutMs} ms`;
+    return new StoreError(message, { code: "timeout", outcome: "not-applied", endpoint: this.endpoint });
+  }
+
   private emptyAnswer(): StoreError {
     return new StoreError(`${this.endpoint} answered without a message`, { code: "internal", outcome: "unknown", endpoint: this.endpoint });
   }
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && "code" in error && "details" in error && "metadata" in error;
 }
 
 /** grpc-js tells an IPv6 address from a name by its scheme. */

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file admin.proto.
  */
 export const file_admin: GenFile = /*@__PURE__*/
-  fileDesc("CgthZG1pbi5wcm90bxIFc3lub2QiDwoNU3RhdHVzUmVxdWVzdCKZBQoOU3RhdHVzUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIWCg5jbGllbnRfYWRkcmVzcxgCIAEoCRIVCg1wYXhvc19hZGRyZXNzGAMgASgJEhIKCnJlcGxpY2FfaWQYBCABKAQSEgoKY2x1c3Rlcl9pZBgFIAEoCRIMCgRyb2xlGAYgASgJEg4KBmJhbGxvdBgHIAEoCRITCgtjb29yZGluYXRvchgIIAEoCRIUCgxkZWNpZGVkX3Nsb3QYCSABKAQSFAoMYXBwbGllZF9zbG90GAogASgEEgsKA2xhZxgLIAEoBBIMCgRsaXZlGAwgAygJEhwKBnZvdGVycxgNIAMoCzIMLnN5bm9kLlZvdGVyEhAKCHJldmlzaW9uGA4gASgEEhoKEmNvbXBhY3RlZF9yZXZpc2lvbhgPIAEoBBIMCgRrZXlzGBAgASgEEhIKCmRhdGFfYnl0ZXMYESABKAQSEwoLcXVvdGFfYnl0ZXMYEiABKAQSEgoKZGlza19ieXRlcxgTIAEoBBIUCgxtZW1vcnlfYnl0ZXMYFCABKAQSEQoJdXB0aW1lX21zGBUgASgEEhAKCGRhdGFfZGlyGBYgASgJEg8KB2Jsb2NrZWQYFyABKAkSEAoId2FybmluZ3MYGCADKAkSFQoNc25hcHNob3Rfc2xvdBgZIAEoBBISCgpzdGF0ZV9oYXNoGBogASgJEh4KB21lbWJlcnMYGyADKAsyDS5zeW5vZC5NZW1iZXISDAoEYm9vdBgcIAEoBBIRCglmYWlsX3JhdGUYHSABKAESKwoNY29uZmlndXJhdGlvbhgeIAEoCzIULnN5bm9kLkNvbmZpZ3VyYXRpb24SFwoPcmVtb3ZlX2FmdGVyX21zGB8gASgEInQKDUNvbmZpZ3VyYXRpb24SDQoFZXBvY2gYASABKAQSDAoEc2xvdBgCIAEoBBIRCgl0aWVfYnJlYWsYAyABKAQSFAoHc2V0dGxlZBgEIAEoCEgAiAEBEhEKCXVuc2V0dGxlZBgFIAMoBEIKCghfc2V0dGxlZCJACgVWb3RlchISCgpyZXBsaWNhX2lkGAEgASgEEhUKDXBheG9zX2FkZHJlc3MYAiABKAkSDAoEbGl2ZRgDIAEoCCKUAQoGTWVtYmVyEhIKCnJlcGxpY2FfaWQYASABKAQSFQoNcGF4b3NfYWRkcmVzcxgCIAEoCRIWCg5jbGllbnRfYWRkcmVzcxgDIAEoCRIMCgRraW5kGAQgASgJEhEKCWVsZWN0YWJsZRgFIAEoCBIMCgRsaXZlGAYgASgIEhAKA2xhZxgHIAEoBEgAiAEBQgYKBF9sYWciXwoUQ2hhbmdlTWVtYmVyc1JlcXVlc3QSEQoHcHJvbW90ZRgBIAEoBEgAEhAKBnJlbW92ZRgCIAEoBEgAEhgKDm1vdmVfdGllX2JyZWFrGAMgASgESABCCAoGY2hhbmdlIiUKFUNoYW5nZU1lbWJlcnNSZXNwb25zZRIMCgRzbG90GAEgASgEIh8KD0hhbmRvdmVyUmVxdWVzdBIMCgRoZWlyGAEgASgJIicKEEhhbmRvdmVyUmVzcG9uc2USEwoLY29vcmRpbmF0b3IYASABKAkyxwEKBUFkbWluEjUKBlN0YXR1cxIULnN5bm9kLlN0YXR1c1JlcXVlc3QaFS5zeW5vZC5TdGF0dXNSZXNwb25zZRJKCg1DaGFuZ2VNZW1iZXJzEhsuc3lub2QuQ2hhbmdlTWVtYmVyc1JlcXVlc3QaHC5zeW5vZC5DaGFuZ2VNZW1iZXJzUmVzcG9uc2USOwoISGFuZG92ZXISFi5zeW5vZC5IYW5kb3ZlclJlcXVlc3QaFy5zeW5vZC5IYW5kb3ZlclJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("CgthZG1pbi5wcm90bxIFc3lub2QiDwoNU3RhdHVzUmVxdWVzdCKZBQoOU3RhdHVzUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIWCg5jbGllbnRfYWRkcmVzcxgCIAEoCRIVCg1wYXhvc19hZGRyZXNzGAMgASgJEhIKCnJlcGxpY2FfaWQYBCABKAQSEgoKY2x1c3Rlcl9pZBgFIAEoCRIMCgRyb2xlGAYgASgJEg4KBmJhbGxvdBgHIAEoCRITCgtjb29yZGluYXRvchgIIAEoCRIUCgxkZWNpZGVkX3Nsb3QYCSABKAQSFAoMYXBwbGllZF9zbG90GAogASgEEgsKA2xhZxgLIAEoBBIMCgRsaXZlGAwgAygJEhwKBnZvdGVycxgNIAMoCzIMLnN5bm9kLlZvdGVyEhAKCHJldmlzaW9uGA4gASgEEhoKEmNvbXBhY3RlZF9yZXZpc2lvbhgPIAEoBBIMCgRrZXlzGBAgASgEEhIKCmRhdGFfYnl0ZXMYESABKAQSEwoLcXVvdGFfYnl0ZXMYEiABKAQSEgoKZGlza19ieXRlcxgTIAEoBBIUCgxtZW1vcnlfYnl0ZXMYFCABKAQSEQoJdXB0aW1lX21zGBUgASgEEhAKCGRhdGFfZGlyGBYgASgJEg8KB2Jsb2NrZWQYFyABKAkSEAoId2FybmluZ3MYGCADKAkSFQoNc25hcHNob3Rfc2xvdBgZIAEoBBISCgpzdGF0ZV9oYXNoGBogASgJEh4KB21lbWJlcnMYGyADKAsyDS5zeW5vZC5NZW1iZXISDAoEYm9vdBgcIAEoBBIRCglmYWlsX3JhdGUYHSABKAESKwoNY29uZmlndXJhdGlvbhgeIAEoCzIULnN5bm9kLkNvbmZpZ3VyYXRpb24SFwoPcmVtb3ZlX2FmdGVyX21zGB8gASgEInQKDUNvbmZpZ3VyYXRpb24SDQoFZXBvY2gYASABKAQSDAoEc2xvdBgCIAEoBBIRCgl0aWVfYnJlYWsYAyABKAQSFAoHc2V0dGxlZBgEIAEoCEgAiAEBEhEKCXVuc2V0dGxlZBgFIAMoBEIKCghfc2V0dGxlZCJACgVWb3RlchISCgpyZXBsaWNhX2lkGAEgASgEEhUKDXBheG9zX2FkZHJlc3MYAiABKAkSDAoEbGl2ZRgDIAEoCCKUAQoGTWVtYmVyEhIKCnJlcGxpY2FfaWQYASABKAQSFQoNcGF4b3NfYWRkcmVzcxgCIAEoCRIWCg5jbGllbnRfYWRkcmVzcxgDIAEoCRIMCgRraW5kGAQgASgJEhEKCWVsZWN0YWJsZRgFIAEoCBIMCgRsaXZlGAYgASgIEhAKA2xhZxgHIAEoBEgAiAEBQgYKBF9sYWciXwoUQ2hhbmdlTWVtYmVyc1JlcXVlc3QSEQoHcHJvbW90ZRgBIAEoBEgAEhAKBnJlbW92ZRgCIAEoBEgAEhgKDm1vdmVfdGllX2JyZWFrGAMgASgESABCCAoGY2hhbmdlIiUKFUNoYW5nZU1lbWJlcnNSZXNwb25zZRIMCgRzbG90GAEgASgEIh8KD0hhbmRvdmVyUmVxdWVzdBIMCgRoZWlyGAEgASgJIicKEEhhbmRvdmVyUmVzcG9uc2USEwoLY29vcmRpbmF0b3IYASABKAkiIAoNQmFja3VwUmVxdWVzdBIPCgd3YWl0X21zGAEgASgEImkKCkJhY2t1cFBhcnQSIQoEaGVhZBgBIAEoCzIRLnN5bm9kLkJhY2t1cEhlYWRIABIPCgVjaHVuaxgCIAEoDEgAEh8KA2VuZBgDIAEoCzIQLnN5bm9kLkJhY2t1cEVuZEgAQgYKBHBhcnQiiwEKCkJhY2t1cEhlYWQSEgoKY2x1c3Rlcl9pZBgBIAEoCRIPCgdsaW5lYWdlGAIgASgEEgwKBHNsb3QYAyABKAQSEAoIcmV2aXNpb24YBCABKAQSDQoFY2hhaW4YBSABKAkSEgoKc3RhdGVfaGFzaBgGIAEoCRIVCg1jb25maWd1cmF0aW9uGAcgASgMIjgKCUJhY2t1cEVuZBIOCgZjaHVua3MYASABKAQSDQoFYnl0ZXMYAiABKAQSDAoEaGFzaBgDIAEoCTL8AQoFQWRtaW4SNQoGU3RhdHVzEhQuc3lub2QuU3RhdHVzUmVxdWVzdBoVLnN5bm9kLlN0YXR1c1Jlc3BvbnNlEkoKDUNoYW5nZU1lbWJlcnMSGy5zeW5vZC5DaGFuZ2VNZW1iZXJzUmVxdWVzdBocLnN5bm9kLkNoYW5nZU1lbWJlcnNSZXNwb25zZRI7CghIYW5kb3ZlchIWLnN5bm9kLkhhbmRvdmVyUmVxdWVzdBoXLnN5bm9kLkhhbmRvdmVyUmVzcG9uc2USMwoGQmFja3VwEhQuc3lub2QuQmFja3VwUmVxdWVzdBoRLnN5bm9kLkJhY2t1cFBhcnQwAWIGcHJvdG8z");
 
 /**
  * @generated from message synod.StatusRequest
@@ -462,6 +462,148 @@ export const HandoverResponseSchema: GenMessage<HandoverResponse> = /*@__PURE__*
   messageDesc(file_admin, 8);
 
 /**
+ * @generated from message synod.BackupRequest
+ */
+export type BackupRequest = Message<"synod.BackupRequest"> & {
+  /**
+   * How long the head may wait for a quorum, before the call fails with what is missing; 0: as long as any request.
+   *
+   * @generated from field: uint64 wait_ms = 1;
+   */
+  waitMs: bigint;
+};
+
+/**
+ * Describes the message synod.BackupRequest.
+ * Use `create(BackupRequestSchema)` to create a new message.
+ */
+export const BackupRequestSchema: GenMessage<BackupRequest> = /*@__PURE__*/
+  messageDesc(file_admin, 9);
+
+/**
+ * @generated from message synod.BackupPart
+ */
+export type BackupPart = Message<"synod.BackupPart"> & {
+  /**
+   * @generated from oneof synod.BackupPart.part
+   */
+  part: {
+    /**
+     * @generated from field: synod.BackupHead head = 1;
+     */
+    value: BackupHead;
+    case: "head";
+  } | {
+    /**
+     * The chunks of a snapshot, in order; at most 1 MiB each.
+     *
+     * @generated from field: bytes chunk = 2;
+     */
+    value: Uint8Array;
+    case: "chunk";
+  } | {
+    /**
+     * The last part: without it the stream broke.
+     *
+     * @generated from field: synod.BackupEnd end = 3;
+     */
+    value: BackupEnd;
+    case: "end";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message synod.BackupPart.
+ * Use `create(BackupPartSchema)` to create a new message.
+ */
+export const BackupPartSchema: GenMessage<BackupPart> = /*@__PURE__*/
+  messageDesc(file_admin, 10);
+
+/**
+ * @generated from message synod.BackupHead
+ */
+export type BackupHead = Message<"synod.BackupHead"> & {
+  /**
+   * The cluster and the number of its lineage, as a status shows the former.
+   *
+   * @generated from field: string cluster_id = 1;
+   */
+  clusterId: string;
+
+  /**
+   * @generated from field: uint64 lineage = 2;
+   */
+  lineage: bigint;
+
+  /**
+   * The state is that after `slot`, at `revision`.
+   *
+   * @generated from field: uint64 slot = 3;
+   */
+  slot: bigint;
+
+  /**
+   * @generated from field: uint64 revision = 4;
+   */
+  revision: bigint;
+
+  /**
+   * Hashes of 16 hex digits: of the log up to the slot, and of the state.
+   *
+   * @generated from field: string chain = 5;
+   */
+  chain: string;
+
+  /**
+   * @generated from field: string state_hash = 6;
+   */
+  stateHash: string;
+
+  /**
+   * The members at that slot, as the log encodes them.
+   *
+   * @generated from field: bytes configuration = 7;
+   */
+  configuration: Uint8Array;
+};
+
+/**
+ * Describes the message synod.BackupHead.
+ * Use `create(BackupHeadSchema)` to create a new message.
+ */
+export const BackupHeadSchema: GenMessage<BackupHead> = /*@__PURE__*/
+  messageDesc(file_admin, 11);
+
+/**
+ * @generated from message synod.BackupEnd
+ */
+export type BackupEnd = Message<"synod.BackupEnd"> & {
+  /**
+   * How many chunks came, the bytes in them, and the hash over all of them in order.
+   *
+   * @generated from field: uint64 chunks = 1;
+   */
+  chunks: bigint;
+
+  /**
+   * @generated from field: uint64 bytes = 2;
+   */
+  bytes: bigint;
+
+  /**
+   * @generated from field: string hash = 3;
+   */
+  hash: string;
+};
+
+/**
+ * Describes the message synod.BackupEnd.
+ * Use `create(BackupEndSchema)` to create a new message.
+ */
+export const BackupEndSchema: GenMessage<BackupEnd> = /*@__PURE__*/
+  messageDesc(file_admin, 12);
+
+/**
  * @generated from service synod.Admin
  */
 export const Admin: GenService<{
@@ -495,6 +637,17 @@ export const Admin: GenService<{
     methodKind: "unary";
     input: typeof HandoverRequestSchema;
     output: typeof HandoverResponseSchema;
+  },
+  /**
+   * The whole state as of one slot, behind every write that was acknowledged before the call: a head, chunks, an end. A server gives
+   * one at a time (RESOURCE_EXHAUSTED), and ends it where its client takes nothing for half a minute (ABORTED).
+   *
+   * @generated from rpc synod.Admin.Backup
+   */
+  backup: {
+    methodKind: "server_streaming";
+    input: typeof BackupRequestSchema;
+    output: typeof BackupPartSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_admin, 0);

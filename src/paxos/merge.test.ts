@@ -13,7 +13,7 @@ import { type Configuration, genesisConfiguration, isVoter } from "./configurati
 import { address, clusterId, diskId, type Lineage, replicaId, slot } from "./ids.js";
 import { kinshipOf, kinshipText } from "./kinship.js";
 import { type MergeResult, mergeSurvivors, type Survivor } from "./merge.js";
-import { recordsOfNewLife } from "./new-life.js";
+import { onlyVoter, recordsOfNewLife } from "./new-life.js";
 import { applyRecord, durableDecided, virginDurable, type WalRecord } from "./record.js";
 
 const diskOf = (digit: number | string) => diskId(`${digit}`.padStart(32, "0"));
@@ -223,22 +223,21 @@ describe("the members", () => {
 
   test("the new disk holds the whole log, votes alone, and has promised above every round", () => {
     const result = merged([{ records: [...snapshot([a, b], without5), accept(3, 4, c)] }, { replica: 2, records: [accept(1, 9, x)] }]);
-    const { records, last } = recordsOfNewLife({
+    const records = recordsOfNewLife({
       clusterId: clusterId(5n),
       lineage: { number: 2, random: 1n },
       diskId: diskOf("e"),
-      address: address("s2:1"),
+      replica: replicaId(6),
       snapshot: result.base?.snapshot ?? null,
       baseConfiguration: result.baseConfiguration,
-      entries: [...result.entries, y],
-      configuration: result.configuration,
+      entries: [...result.entries, y, configurationBatch(onlyVoter(result.configuration, address("s2:1"), diskOf("e")))],
       round: result.promised.round,
     });
     const durable = virginDurable(diskOf("e"));
     for (const record of records) {
       applyRecord(durable, record);
     }
-    assert.deepEqual([durable.replica, durable.boot, durable.trimmed, durableDecided(durable), last], [6, 1, 2, 5, 5]);
+    assert.deepEqual([durable.replica, durable.boot, durable.trimmed, durableDecided(durable)], [6, 1, 2, 5]);
     assert.deepEqual([durable.promised, durable.lineage.number], [ballot(10, 6), 2]);
     assert.deepEqual(
       [3, 4].map((at) => textOf(durable.learned.get(slot(at)) as Batch)),

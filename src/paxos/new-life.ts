@@ -5,9 +5,19 @@
  */
 import { assert } from "../base/assert.js";
 import { ballot } from "./ballot.js";
-import { type Batch, configurationBatch } from "./batch.js";
+import type { Batch } from "./batch.js";
 import { type Configuration, isVoter } from "./configuration.js";
-import { type Address, type ClusterId, type DiskId, type Lineage, replicaId, SLOT_ZERO, type Slot, slotAfter } from "./ids.js";
+import {
+  type Address,
+  type ClusterId,
+  type DiskId,
+  type Lineage,
+  type ReplicaId,
+  replicaId,
+  SLOT_ZERO,
+  type Slot,
+  slotAfter,
+} from "./ids.js";
 import type { SnapshotMeta } from "./message.js";
 import type { WalRecord } from "./record.js";
 
@@ -15,24 +25,20 @@ export type NewLife = {
   readonly clusterId: ClusterId;
   readonly lineage: Lineage;
   readonly diskId: DiskId;
-  readonly address: Address;
+  readonly replica: ReplicaId;
   /** The state to begin with, already on the new disk; null for none, and then the log begins at slot 1. */
   readonly snapshot: SnapshotMeta | null;
   /** Governs the slot after the snapshot. */
   readonly baseConfiguration: Configuration;
-  /** What is decided in the slots after the snapshot. */
+  /** What is decided in the slots after the snapshot; at their end `replica` is the only voter. */
   readonly entries: readonly Batch[];
-  /** Governs the slot after the last of them. */
-  readonly configuration: Configuration;
   /** The highest round ever seen. */
   readonly round: number;
 };
 
-/** The records, in order; `last` is the last slot, of the entry that makes the new replica the only voter. */
-export function recordsOfNewLife(life: NewLife): { readonly records: readonly WalRecord[]; readonly last: Slot } {
-  const { clusterId, lineage, diskId, address, snapshot, baseConfiguration, entries } = life;
-  const configuration = onlyVoter(life.configuration, address, diskId);
-  const replica = configuration.tieBreak;
+/** The records, in order. */
+export function recordsOfNewLife(life: NewLife): readonly WalRecord[] {
+  const { clusterId, lineage, diskId, replica, snapshot, baseConfiguration, entries } = life;
   const records: WalRecord[] = [
     { kind: "boot", diskId, boot: 1 },
     { kind: "identity", clusterId, lineage, replica, configuration: baseConfiguration },
@@ -41,13 +47,13 @@ export function recordsOfNewLife(life: NewLife): { readonly records: readonly Wa
   if (snapshot !== null) {
     records.push({ kind: "snapshotInstalled", meta: snapshot });
   }
-  let last = snapshot?.index ?? SLOT_ZERO;
-  for (const batch of [...entries, configurationBatch(configuration)]) {
+  let last: Slot = snapshot?.index ?? SLOT_ZERO;
+  for (const batch of entries) {
     last = slotAfter(last);
     records.push({ kind: "learn", slot: last, batch });
   }
   records.push({ kind: "decided", slot: last });
-  return { records, last };
+  return records;
 }
 
 /**

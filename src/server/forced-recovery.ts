@@ -5,11 +5,11 @@
 import { BatchBuilder } from "../kv/batch.js";
 import { encodeCommand } from "../kv/command.js";
 import { NO_SESSION } from "../kv/model.js";
-import { type Batch, commandsBatch } from "../paxos/batch.js";
+import { type Batch, commandsBatch, configurationBatch } from "../paxos/batch.js";
 import type { Address, Lineage, ReplicaId } from "../paxos/ids.js";
 import { type Merged, mergeSurvivors } from "../paxos/merge.js";
 import type { SnapshotMeta } from "../paxos/message.js";
-import { recordsOfNewLife } from "../paxos/new-life.js";
+import { onlyVoter, recordsOfNewLife } from "../paxos/new-life.js";
 import type { Clock } from "../ports/clock.js";
 import type { FileSystem } from "../ports/file.js";
 import type { Random } from "../ports/random.js";
@@ -93,18 +93,18 @@ function carryOut(options: RecoveryOptions, merged: Merged, source: ReadDirector
   const { clusterId, lineage } = merged.survivor.durable;
   return createDirectory({ ...options, directory: options.to }, async (disk) => {
     const base = merged.base?.snapshot ?? null;
+    const configuration = onlyVoter(merged.configuration, options.address, disk.diskId);
     const snapshot = base === null || source === undefined ? null : await copySnapshot(disk, base, source.chunks(base));
     return recordsOfNewLife({
       clusterId,
       lineage: { number: lineage.number + 1, random: draw64(options.random) },
       diskId: disk.diskId,
-      address: options.address,
+      replica: configuration.tieBreak,
       snapshot,
       baseConfiguration: merged.baseConfiguration,
-      entries: [...merged.entries, skipRevisions()],
-      configuration: merged.configuration,
+      entries: [...merged.entries, skipRevisions(), configurationBatch(configuration)],
       round: merged.promised.round,
-    }).records;
+    });
   });
 }
 

@@ -31,6 +31,7 @@ import type { Random } from "../ports/random.js";
 import type { Trace } from "../ports/trace.js";
 import { Applier } from "./applier.js";
 import { Arena } from "./arena.js";
+import { Backup } from "./backup.js";
 import { type ChangeOutcome, Changes } from "./changes.js";
 import type { WriteNumber } from "./client-writes.js";
 import type { ServerConfig } from "./config.js";
@@ -269,6 +270,11 @@ export class Server {
   async coordinates(address: Address, withinMs: number): Promise<boolean> {
     await this.until(() => this.coordinator === address, withinMs);
     return this.coordinator === address;
+  }
+
+  /** The state as it is now, to be streamed; called from within `ReadWaiter.answer`, it is behind every write acknowledged before that read. */
+  openBackup(): Backup {
+    return new Backup(this.applier.store, this.replica);
   }
 
   /** The replica itself, for checkers that watch a simulated cluster; it is read by nobody else and changed by nobody. */

@@ -161,7 +161,7 @@ export class DiskSnapshotStore implements SnapshotStore {
 
   private site(onEnd: () => void): SnapshotSite {
     const { fileSystem, directory } = this.options;
-    return { fileSystem, directory, onPlaced: (meta, bytes) => this.put(meta.index, bytes), onEnd };
+    return { fileSystem, directory, nameOf: snapshotName, onPlaced: (meta, bytes) => this.put(meta.index, bytes), onEnd };
   }
 
   private put(index: Slot, bytes: number): void {

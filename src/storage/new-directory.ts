@@ -9,7 +9,7 @@ import type { Clock } from "../ports/clock.js";
 import type { FileSystem } from "../ports/file.js";
 import type { Random } from "../ports/random.js";
 import type { SnapshotBase, SnapshotWriter } from "../ports/snapshot-store.js";
-import { listContent, placeFormat, SNAPSHOT_WRITE_TEMP, UNFINISHED_FILE, writeFormatAs } from "./layout.js";
+import { listContent, placeFormat, SNAPSHOT_WRITE_TEMP, snapshotName, UNFINISHED_FILE, writeFormatAs } from "./layout.js";
 import { SEGMENT_BYTES_DEFAULT, TAIL_BATCH_BYTES } from "./limits.js";
 import { inBatches } from "./live-tail.js";
 import { SegmentPool } from "./segment-pool.js";
@@ -81,7 +81,11 @@ async function make(options: NewDirectoryOptions, fill: (disk: NewDisk) => Promi
   const disk: NewDisk = {
     diskId: diskId(toHex(options.random.bytes(16))),
     createSnapshot: (base) =>
-      DiskSnapshotWriter.begin({ fileSystem, directory, onPlaced: () => {}, onEnd: () => {} }, SNAPSHOT_WRITE_TEMP, base),
+      DiskSnapshotWriter.begin(
+        { fileSystem, directory, nameOf: snapshotName, onPlaced: () => {}, onEnd: () => {} },
+        SNAPSHOT_WRITE_TEMP,
+        base,
+      ),
   };
   await writeLog(options, disk.diskId, await fill(disk));
   await placeFormat(fileSystem, directory, UNFINISHED_FILE);

@@ -4,10 +4,11 @@
  */
 import { assert } from "../base/assert.js";
 import { MalformedBytes } from "../base/bytes.js";
+import type { Slot } from "../paxos/ids.js";
 import type { SnapshotMeta } from "../paxos/message.js";
 import type { File, FileSystem } from "../ports/file.js";
 import type { SnapshotBase, SnapshotReceiver, SnapshotWriter } from "../ports/snapshot-store.js";
-import { pathIn, removeIfThere, snapshotName, writeAt } from "./layout.js";
+import { pathIn, removeIfThere, writeAt } from "./layout.js";
 import { SNAPSHOT_CHUNK_MAX, SNAPSHOT_CHUNKS_MAX, SNAPSHOT_SYNC_BYTES } from "./limits.js";
 import {
   type ChunkPlace,
@@ -27,6 +28,8 @@ import { failureOf } from "./storage-failure.js";
 export type SnapshotSite = {
   readonly fileSystem: FileSystem;
   readonly directory: string;
+  /** What the finished file is called; `snapshotName` in a data directory. */
+  readonly nameOf: (index: Slot) => string;
   /** A verified snapshot is in place. */
   readonly onPlaced: (meta: SnapshotMeta, bytes: number) => void;
   /** Finished or given up: the temporary file is gone. */
@@ -84,8 +87,8 @@ class TemporarySnapshot {
 
   /** Makes it the snapshot that `meta` describes, and reads it back whole. */
   async place(meta: SnapshotMeta, chunks: readonly ChunkPlace[]): Promise<void> {
-    const { fileSystem, directory } = this.site;
-    const path = pathIn(directory, snapshotName(meta.index));
+    const { fileSystem, directory, nameOf } = this.site;
+    const path = pathIn(directory, nameOf(meta.index));
     const end = encodeEnd({ meta, chunks }, this.end);
     await this.alone("finish a snapshot", async () => {
       assert(!this.ended, "a snapshot is finished once, or given up");

@@ -40,10 +40,13 @@ export class StorageFailure extends Error {
   readonly path: string;
   readonly remedy: string;
   readonly damaged: readonly DamagedRange[];
+  /** What is wrong, without the place and the remedy. */
+  readonly finding: string;
 
   constructor(kind: StorageFailureKind, message: string, options: StorageFailureOptions) {
     super(`${options.path}: ${message} [${kind}]. ${options.remedy}`, options.cause === undefined ? undefined : { cause: options.cause });
     this.kind = kind;
+    this.finding = message;
     this.path = options.path;
     this.remedy = options.remedy;
     this.damaged = options.damaged ?? [];

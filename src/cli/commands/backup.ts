@@ -1,0 +1,58 @@
+/** `synod backup` and `synod restore`: the state of a running store to a file, what such a file holds, and a new cluster from it. */
+import { resolve } from "node:path";
+import type { BackupFacts } from "../../main/last-resort.js";
+import { clientOptions, makeClient } from "../client-options.js";
+import { CliError, EXIT } from "../errors.js";
+import { type Flags, isSet } from "../flags.js";
+import { storageError } from "../storage-error.js";
+import { paxosAddress, required } from "./recover.js";
+
+/** Resolves to the exit status. */
+export async function runBackup(file: string, flags: Flags): Promise<number> {
+  const path = resolve(file);
+  const { saveBackup, inspectBackup } = await import("../../main/last-resort.js");
+  if (isSet(flags, "verify")) {
+    process.stdout.write(`${path}: whole.\n${factLines(await told(inspectBackup(path)))}`);
+    return EXIT.ok;
+  }
+  const client = makeClient(clientOptions(flags, process.env));
+  try {
+    const { slot, bytes } = await told(saveBackup(path, client.backup()));
+    process.stdout.write(`${path}: the state of slot ${slot}, ${bytes} bytes, read back and whole.\n`);
+    return EXIT.ok;
+  } finally {
+    client.close();
+  }
+}
+
+/** Resolves to the exit status. */
+export async function runRestore(file: string, flags: Flags): Promise<number> {
+  const to = resolve(required(flags, "to", "a directory that does not exist yet"));
+  const address = paxosAddress(required(flags, "address", "the my_paxos of the server that will run on it"));
+  const { restore } = await import("../../main/last-resort.js");
+  const made = await told(restore(resolve(file), to, address));
+  process.stdout.write(`${factLines(made)}Made ${to}: the only voter of the new cluster ${made.clusterId}. Revisions go on far above ${made.revision}. Now:
+  1. Start it: synod server with data_dir:'${to}', my_paxos:'${address}', and replica:'${address}' alone.
+  2. Start other servers with empty data directories and --join ${address}: they join by themselves.
+`);
+  return EXIT.ok;
+}
+
+function factLines({ slot, revision, keys, dataBytes, sessions, bytes, stateHash, members }: BackupFacts): string {
+  return `  slot ${slot}, revision ${revision}, state hash ${stateHash}
+  ${keys} keys, ${dataBytes} bytes of data, ${sessions} sessions, ${bytes} bytes in the file
+  members then: ${members.join(", ")}
+`;
+}
+
+/** The result of `work`, or its failure as a person is told. */
+async function told<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    const isBroken = error instanceof Error && error.name === "BackupBroken";
+    throw isBroken
+      ? new CliError(error.message, { exitCode: EXIT.io, hint: "the same command again", cause: error })
+      : (storageError(error) ?? error);
+  }
+}
