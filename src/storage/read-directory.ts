@@ -5,7 +5,7 @@
 import type { SnapshotMeta } from "../paxos/message.js";
 import type { Durable } from "../paxos/record.js";
 import type { DirectoryLock, FileSystem } from "../ports/file.js";
-import { pathIn, snapshotName, takeInventory } from "./layout.js";
+import { FORMAT_FILE, pathIn, snapshotName, takeInventory } from "./layout.js";
 import { recoverLog } from "./recovery.js";
 import { chooseSnapshot } from "./snapshot-choice.js";
 import { readContent, readPlace } from "./snapshot-file.js";
@@ -67,7 +67,17 @@ async function lockExisting(fileSystem: FileSystem, directory: string): Promise<
   }
 }
 
+/** `synod up` keeps the log of a server beside its data: whoever names the folder of both means the one inside. */
+async function checkNotAbove(fileSystem: FileSystem, directory: string): Promise<void> {
+  const names = await fileSystem.list(directory);
+  const inner = pathIn(directory, "data");
+  if (!names.includes(FORMAT_FILE) && names.includes("data") && (await fileSystem.list(inner)).includes(FORMAT_FILE)) {
+    throw new StorageFailure("foreign", "no data directory of Synod, but it holds one", { path: directory, remedy: `Name ${inner}.` });
+  }
+}
+
 async function readState(fileSystem: FileSystem, directory: string): Promise<Pick<ReadDirectory, "durable" | "warnings">> {
+  await checkNotAbove(fileSystem, directory);
   const inventory = await takeInventory(fileSystem, directory);
   if (inventory.kind === "virgin") {
     throw new StorageFailure("foreign", "empty: it is no data directory of Synod", { path: directory, remedy: "Leave it out." });

@@ -215,6 +215,8 @@ export class Nemesis {
   }
 
   private async restart(server: ServerProcess, failRate: number): Promise<void> {
+    // One that has just been started may not listen to signals yet, and would be ended by this one.
+    await until(`server ${server.index} to answer`, () => server.status(), ANSWERS_MS);
     const { status } = await server.stop();
     assert.equal(status, 0, `server ${server.index} stops when asked to`);
     this.start(server, failRate);

@@ -3,7 +3,7 @@
  * that are left; its server goes on alone with everything they held, wiped servers join it, and one with its old disk is turned away.
  */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { withCluster } from "../support/cluster.js";
@@ -42,6 +42,11 @@ test("a majority is lost for good: recover, start, join, and turn the old lineag
       for (const server of cluster.servers.slice(2)) {
         rmSync(server.dataDir, { recursive: true });
       }
+      const outer = join(cluster.folder, "outer");
+      mkdirSync(outer);
+      symlinkSync(left.dataDir, join(outer, "data"));
+      const above = await synod(["recover", "--from", outer, "--to", target, "--address", left.paxosAddress, "--yes"]);
+      assert.match(above.stderr, /Name .*outer\/data\./, "the folder above is not taken for it");
       const asked = await recover();
       assert.equal(asked.status, 1);
       assert.match(asked.stderr, /nothing was made/);
