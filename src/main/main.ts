@@ -5,6 +5,8 @@
 import { NodeClock } from "../adapters/node-clock.js";
 import { NodeFileSystem } from "../adapters/node-file-system.js";
 import { NodeRandom } from "../adapters/node-random.js";
+import type { Configuration } from "../paxos/configuration.js";
+import type { Durable } from "../paxos/record.js";
 import type { RunningServer, ServerConfig } from "../server/config.js";
 import type { Logger } from "../server/logger.js";
 import { openStorage, type Storage } from "../storage/storage.js";
@@ -60,7 +62,9 @@ export async function runServer(config: ServerConfig): Promise<RunningServer> {
 
 /** The refusal of a directory that belongs to another server of a cluster, or null: two servers must never speak under one identity. */
 function foreignOwner({ paxosAddress, dataDir }: ServerConfig, { durable }: Storage): StorageFailure | null {
-  const own = durable.trimmedConfiguration?.roster.find(({ replica }) => replica === durable.replica);
+  const own = configurationsOf(durable)
+    .flatMap(({ roster }) => roster)
+    .find(({ replica }) => replica === durable.replica);
   if (own === undefined || own.address === paxosAddress) {
     return null;
   }
@@ -68,6 +72,13 @@ function foreignOwner({ paxosAddress, dataDir }: ServerConfig, { durable }: Stor
     path: dataDir,
     remedy: `Start it with my_paxos '${own.address}', or give this server a data_dir of its own.`,
   });
+}
+
+/** All that the disk holds: who joined, or was made by a recovery, is not in the one that its log begins with. An id has one address for ever. */
+function configurationsOf({ trimmedConfiguration, snapshot, learned, accepted }: Durable): readonly Configuration[] {
+  const batches = [...learned.values(), ...[...accepted.values()].map(({ batch }) => batch)];
+  const entries = batches.flatMap((batch) => (batch.kind === "configuration" ? [batch.configuration] : []));
+  return [trimmedConfiguration, snapshot?.configuration ?? null, ...entries].filter((one) => one !== null);
 }
 
 /** Says on what the server stands; returns what `status` should repeat. */

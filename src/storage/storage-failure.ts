@@ -59,7 +59,7 @@ export const REMEDY_FULL = "Free space on this disk, then start the server again
 
 /** What to do with a replica whose disk lies: the others have the data. */
 export const REMEDY_CORRUPT =
-  "Do not edit the file, and do not start from an older copy. Set the data directory aside: the other servers go on without this one, which cannot be replaced yet while the cluster runs.";
+  "Do not edit the file, and do not start from an older copy. Set the data directory aside, and start the server with an empty one: it joins the others again by itself.";
 
 /** The POSIX name that an error of the File port carries, or "". */
 export function codeOf(error: unknown): string {

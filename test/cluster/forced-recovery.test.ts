@@ -67,6 +67,9 @@ test("a majority is lost for good: recover, start, join, and turn the old lineag
     });
 
     await cluster.step(t, "one server goes on with all that the two held, its revisions far ahead", async () => {
+      const elsewhere = await synod(["server", other.argument({ data_dir: target })]);
+      assert.notEqual(elsewhere.status, 0);
+      assert.ok(elsewhere.stderr.includes(`belongs to the server ${left.paxosAddress}, not to ${other.paxosAddress}`), elsewhere.stderr);
       left.start({ data_dir: target });
       const status = await cluster.awaitStatus(0, "coordinates alone", ({ role, blocked }) => role === "coordinator" && blocked === "");
       assert.deepEqual(
