@@ -27,7 +27,7 @@ import {
   type History,
   readFloor,
 } from "../../paxos/invariants.js";
-import { isSameConfiguration } from "../../paxos/invariants-configuration.js";
+import { isSameConfiguration, settledFault } from "../../paxos/invariants-configuration.js";
 import { FOUNDING_EPOCH, needsSnapshot } from "../../paxos/joining.js";
 import { currentConfiguration } from "../../paxos/log.js";
 import type { Header, Message, PromiseEntry, PromiseReply } from "../../paxos/message.js";
@@ -125,6 +125,17 @@ export class ProtocolChecker implements Observer {
     return [...this.entries]
       .flatMap(([slot, proposed]) => (slot > this.decided ? proposed : []))
       .filter(({ prevEpoch }) => prevEpoch === epoch);
+  }
+
+  /**
+   * The configuration before the newest while that is not settled: what the voters of before decided may be unknown to every one of a quorum of
+   * the voters of now, up to the very entry that made them voters.
+   */
+  get supersededConfiguration(): Configuration | undefined {
+    const [before, newest] = this.history.configurations.slice(-2);
+    return newest !== undefined && settledFault(newest.configuration, slot(newest.from - 1), this.history.durable) !== null
+      ? before?.configuration
+      : undefined;
   }
 
   private noteEntry(slot: Slot, batch: Batch): void {

@@ -20,10 +20,10 @@ export class Census {
     this.protocol = protocol;
   }
 
-  /** Configurations that the next decision may need a quorum of. None before the founding. */
+  /** Configurations that the next decision may need a quorum of, to be taken or to be known. None before the founding. */
   get configurations(): readonly Configuration[] {
-    const { configuration, proposedConfigurations } = this.protocol;
-    return configuration === undefined ? [] : [configuration, ...proposedConfigurations];
+    const { configuration, supersededConfiguration, proposedConfigurations } = this.protocol;
+    return [configuration, supersededConfiguration, ...proposedConfigurations].filter((one) => one !== undefined);
   }
 
   /** The newest decided one. */
