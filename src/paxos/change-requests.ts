@@ -239,9 +239,12 @@ function promotionLag(state: ReplicaState, replica: ReplicaId): string | null {
     return null;
   }
   const address = rosterEntry(currentConfiguration(state), replica)?.address ?? "";
-  return peer === undefined || isLame(state, replica)
-    ? `Replica ${replica} (${address}) does not answer, or its disk does not: it cannot vote. Start it first.`
-    : `Replica ${replica} (${address}) has not caught up yet${Number.isFinite(peer.lag) ? `: it is ${peer.lag} slots behind` : ""}. Try again when it has.`;
+  if (peer === undefined || isLame(state, replica)) {
+    return `Replica ${replica} (${address}) does not answer, or its disk does not: it cannot vote. Start it first.`;
+  }
+  return Number.isFinite(peer.lag) && peer.lag > state.options.windowSlots
+    ? `Replica ${replica} (${address}) has not caught up yet: it is ${peer.lag} slots behind. Try again when it has.`
+    : `Replica ${replica} (${address}) has not answered the coordinator lately: how far it has got is not known. Try again in a moment.`;
 }
 
 /** The configuration changed: whoever asked for just that hears of it. */
