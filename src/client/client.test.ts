@@ -234,6 +234,26 @@ test("half of a surrogate pair is refused before it is sent", async () => {
   assert.deepEqual(server.calls, []);
 });
 
+test("what is no string, as plain JavaScript may pass it, is refused before it is sent", async () => {
+  const server = await fake();
+  const store = client([server.endpoint]);
+  const call = (name: "put" | "get" | "delete" | "compareAndSet", ...given: readonly unknown[]): Promise<unknown> =>
+    Reflect.apply(store[name], store, given);
+  const cases: ReadonlyArray<readonly [Promise<unknown>, string]> = [
+    [call("put", "a"), "the value is of type undefined; allowed is a string"],
+    [call("put", 7, "1"), "the key is of type number; allowed is a string"],
+    [call("get", null), "the key is null; allowed is a string"],
+    [call("delete"), "the key is of type undefined; allowed is a string"],
+    [call("compareAndSet", "a", 1, "2"), "the expected value is of type number; allowed is a string"],
+    [call("compareAndSet", "a", null, "2"), "the expected value is null; allowed is a string"],
+  ];
+  for (const [pending, text] of cases) {
+    const { message, code, outcome } = await failure(pending);
+    assert.deepEqual([message, code, outcome], [text, "invalid-argument", "not-applied"]);
+  }
+  assert.deepEqual(server.calls, []);
+});
+
 test("status of one server, also of one that is not among the endpoints", async () => {
   const one = await fake({ status: () => ({ version: "1", role: "coordinator", decidedSlot: 7n }) });
   const two = await fake({ status: () => ({ version: "2" }) });

@@ -132,7 +132,7 @@ export class SynodClient {
   /** Stores `value` if the key has the value `expected`, or is absent where that is undefined. Rejects with `StoreError` as `put` does. */
   async compareAndSet(key: string, expected: string | undefined, value: string, options: RequestOptions = {}): Promise<Swap> {
     checkText("key", key);
-    checkText("expected value", expected ?? "");
+    checkText("expected value", expected === undefined ? "" : expected);
     checkText("value", value);
     const compare = expected === undefined ? {} : { expected };
     const { swapped, current } = await this.write((connection, timeoutMs, fields) => {
@@ -246,8 +246,14 @@ function dialled(endpoint: string): string {
   return address.canonical;
 }
 
-/** UTF-8 has no form for half a surrogate pair: sent anyway, it would come back as another character. */
-function checkText(what: string, text: string): void {
+/**
+ * UTF-8 has no form for half a surrogate pair: sent anyway, it would come back as another character. And plain JavaScript may pass
+ * anything: without a look a missing value would be stored as an empty one, and an expected number would never be met.
+ */
+function checkText(what: string, text: unknown): void {
+  if (typeof text !== "string") {
+    throw invalid(`the ${what} is ${text === null ? "null" : `of type ${typeof text}`}; allowed is a string`);
+  }
   if (/\p{Surrogate}/u.test(text)) {
     throw invalid(`the ${what} is not valid Unicode: it holds half of a surrogate pair`);
   }

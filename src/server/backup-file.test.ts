@@ -121,6 +121,12 @@ test("every bit of damage and every cut is refused, with the file and a remedy",
     assert.throws(() => cut.directory("/new"), "nothing is made of it");
   }
   await assert.rejects(readBackup(tools(disk).fileSystem, "/backups/none"), /there is no such file/);
+  for (const text of ["", "SY", "# Notes\n\nWhat a person wrote, longer than the tail of a backup.\n"]) {
+    const other = disk.clone();
+    other.inode(FILE).truncate(0);
+    other.inode(FILE).write(0, utf8Encode(text));
+    await assert.rejects(readBackup(tools(other).fileSystem, FILE), { kind: "foreign", finding: "this is no backup of Synod" });
+  }
 });
 
 test("a stream that is not whole leaves no file", async () => {

@@ -15,7 +15,7 @@ import type { SnapshotBase } from "../ports/snapshot-store.js";
 import { removeIfThere } from "../storage/layout.js";
 import { createDirectory, refuseOccupied } from "../storage/new-directory.js";
 import { chunksOf } from "../storage/read-directory.js";
-import { hashChunk, readContent } from "../storage/snapshot-file.js";
+import { hashChunk, isMarked, readContent } from "../storage/snapshot-file.js";
 import { DiskSnapshotWriter } from "../storage/snapshot-writing.js";
 import { codeOf, failureOf, StorageFailure } from "../storage/storage-failure.js";
 import { copySnapshot, draw64, skipRevisions, type Tools } from "./forced-recovery.js";
@@ -35,6 +35,18 @@ export class BackupBroken extends Error {
 }
 
 const REMEDY_BACKUP = "Use another backup; of a damaged one nothing is taken.";
+const REMEDY_PATH = "Check the path.";
+
+/** Codes of the File port that speak of a mistaken path and not of the disk, as findings about the file of a backup, and about its directory. */
+const NO_FILE: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  ENOTDIR: "there is no such file",
+  EISDIR: "this is a directory, and no backup",
+};
+const NO_DIRECTORY: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such directory",
+  ENOTDIR: "this is a file, and no directory",
+};
 
 /** Writes the parts to the new file `path`. Rejects with a StorageFailure, BackupBroken, or what `parts` threw; then there is no file. */
 export async function writeBackup(fileSystem: FileSystem, path: string, parts: AsyncIterable<BackupParts>): Promise<SnapshotMeta> {
@@ -84,7 +96,10 @@ async function refuseExisting(fileSystem: FileSystem, path: string): Promise<voi
   try {
     names = await fileSystem.list(directory);
   } catch (error) {
-    throw failureOf(error, directory, "read the directory of the backup");
+    const finding = NO_DIRECTORY[codeOf(error)];
+    throw finding === undefined
+      ? failureOf(error, directory, "read the directory of the backup")
+      : new StorageFailure("foreign", finding, { path: directory, remedy: REMEDY_PATH, cause: error });
   }
   if (names.includes(name)) {
     throw new StorageFailure("foreign", "exists already: a backup overwrites nothing", { path, remedy: "Name another file." });
@@ -112,6 +127,10 @@ async function readMeta(fileSystem: FileSystem, path: string): Promise<SnapshotM
   const file = await fileSystem.open(path, { mode: "read", durable: false });
   try {
     return (await readContent(file, path)).meta;
+  } catch (error) {
+    throw error instanceof StorageFailure && !(await isMarked(file))
+      ? new StorageFailure("foreign", "this is no backup of Synod", { path, remedy: REMEDY_PATH, cause: error })
+      : error;
   } finally {
     await file.close();
   }
@@ -136,8 +155,9 @@ async function aboutBackup<T>(path: string, work: () => Promise<T>): Promise<T> 
     if (error instanceof SnapshotFailure) {
       throw new StorageFailure("corrupt", error.message, { path, remedy: REMEDY_BACKUP, cause: error });
     }
-    if (codeOf(error) === "ENOENT") {
-      throw new StorageFailure("foreign", "there is no such file", { path, remedy: "Check its path.", cause: error });
+    const finding = NO_FILE[codeOf(error)];
+    if (finding !== undefined) {
+      throw new StorageFailure("foreign", finding, { path, remedy: REMEDY_PATH, cause: error });
     }
     if (error instanceof StorageFailure && error.kind === "corrupt") {
       throw new StorageFailure("corrupt", error.finding, { path, remedy: REMEDY_BACKUP, cause: error });

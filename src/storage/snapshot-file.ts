@@ -19,6 +19,8 @@ export type ChunkPlace = { readonly offset: number; readonly bytes: number; read
 export type SnapshotContent = { readonly meta: SnapshotMeta; readonly chunks: readonly ChunkPlace[] };
 
 const MAGIC = 0x4e53_5953; // "SYSN" in the file
+/** The magic, which a file begins and ends with. */
+const MARK_BYTES = 4;
 const TAIL_BYTES = 32;
 const CHUNK_SEED = 2;
 
@@ -42,6 +44,18 @@ export function hashChunks(hashes: Iterable<Hash64>): Hash64 {
 /** The first bytes of a file, for people who look at it: recovery relies on the tail. */
 export function encodeHead(): Uint8Array {
   return new ByteWriter().u32(MAGIC).u32(FORMAT_VERSION).u64(0).finish();
+}
+
+/** Whether the file bears the mark of a snapshot at either end: else it was never one. */
+export async function isMarked(file: File): Promise<boolean> {
+  const size = await file.size();
+  for (const at of [0, size - MARK_BYTES]) {
+    const mark = at < 0 ? new Uint8Array(0) : await file.read(at, MARK_BYTES);
+    if (mark.length === MARK_BYTES && new ByteReader(mark).u32() === MAGIC) {
+      return true;
+    }
+  }
+  return false;
 }
 
 /** Footer and tail of a file whose chunks end at `offset`. */

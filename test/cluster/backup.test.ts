@@ -65,9 +65,10 @@ test("backup under load, verify, restore, join", { timeout: 180_000 }, async (t)
       const to = join(cluster.folder, "restored");
       const made = await synod(["restore", file(0), "--to", to, "--address", paxos1]);
       assert.equal(made.status, 0, made.stderr);
+      const [, command = "none was printed"] = /^ +synod server "(.*)"$/m.exec(made.stdout) ?? [];
       const list = ["--max-request-bytes", "2000000"];
       const servers = [
-        startSynod(["server", "--my-addr", client1, "--my-paxos", paxos1, "--data-dir", to, "--replica", paxos1, ...list], `${to}.log`),
+        startSynod(["server", command, "--my-addr", client1, ...list], `${to}.log`),
         startSynod(
           ["server", "--my-addr", client2, "--my-paxos", paxos2, "--data-dir", `${to}-2`, "--join", paxos1, ...list],
           `${to}-2.log`,

@@ -4,8 +4,9 @@ import type { BackupFacts } from "../../main/last-resort.js";
 import { clientOptions, makeClient } from "../client-options.js";
 import { CliError, EXIT } from "../errors.js";
 import { type Flags, isSet } from "../flags.js";
+import { clientAddressBeside } from "../members/arrive.js";
 import { storageError } from "../storage-error.js";
-import { paxosAddress, required } from "./recover.js";
+import { target } from "./recover.js";
 
 /** Resolves to the exit status. */
 export async function runBackup(file: string, flags: Flags): Promise<number> {
@@ -27,12 +28,14 @@ export async function runBackup(file: string, flags: Flags): Promise<number> {
 
 /** Resolves to the exit status. */
 export async function runRestore(file: string, flags: Flags): Promise<number> {
-  const to = resolve(required(flags, "to", "a directory that does not exist yet"));
-  const address = paxosAddress(required(flags, "address", "the my_paxos of the server that will run on it"));
+  const { to, address } = target(flags);
+  const path = resolve(file);
   const { restore } = await import("../../main/last-resort.js");
-  const made = await told(restore(resolve(file), to, address));
-  process.stdout.write(`${factLines(made)}Made ${to}: the only voter of the new cluster ${made.clusterId}. Revisions go on far above ${made.revision}. Now:
-  1. Start it: synod server with data_dir:'${to}', my_paxos:'${address}', and replica:'${address}' alone.
+  const made = await told(restore(path, to, address));
+  process.stdout.write(`${path}: whole.
+${factLines(made)}Made ${to}: the only voter of the new cluster ${made.clusterId}. Revisions go on far above ${made.revision}. Now:
+  1. Start it, with a my_addr of your choice, and itself alone as replica:
+     synod server "my_addr:'${clientAddressBeside(address, 0)}' my_paxos:'${address}' data_dir:'${to}' replica:'${address}'"
   2. Start other servers with empty data directories and --join ${address}: they join by themselves.
 `);
   return EXIT.ok;

@@ -15,8 +15,7 @@ const WORD = "recover";
 /** Resolves to the exit status. */
 export async function runRecover(flags: Flags): Promise<number> {
   const from = directories(flags);
-  const to = resolve(required(flags, "to", "a directory that does not exist yet"));
-  const address = paxosAddress(required(flags, "address", "the my_paxos of the server that will run on it"));
+  const { to, address } = target(flags);
   if (from.includes(to)) {
     throw badArgument(`--to ${to} is one of the directories to recover from, which are never written to`, "a new directory");
   }
@@ -51,17 +50,23 @@ function directories(flags: Flags): readonly string[] {
   return paths;
 }
 
-/** The text of a flag that must be given. */
-export function required(flags: Flags, name: string, what: string): string {
+/** The data directory to make, and the Paxos address of the server that will run on it, as the configuration lists it. */
+export function target(flags: Flags): { readonly to: string; readonly address: string } {
+  return {
+    to: resolve(required(flags, "to", "a directory that does not exist yet", "--to /var/lib/synod")),
+    address: paxosAddress(required(flags, "address", "the my_paxos of the server that will run on it", "--address 10.0.0.1:9000")),
+  };
+}
+
+function required(flags: Flags, name: string, what: string, example: string): string {
   const text = textFlag(flags, name);
   if (text === undefined || text === "") {
-    throw badArgument(`--${name} is missing: ${what}`);
+    throw badArgument(`--${name} is missing: ${what}`, example);
   }
   return text;
 }
 
-/** An address as the configuration of a member lists it. */
-export function paxosAddress(text: string): string {
+function paxosAddress(text: string): string {
   const address = parseAddress(text);
   if ("problem" in address) {
     throw badArgument(`--address '${text}' ${address.problem}; allowed is ${address.allowed}`, "--address 127.0.0.1:9000");

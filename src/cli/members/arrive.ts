@@ -52,14 +52,16 @@ export function joinCommand(view: StatusResponse, address: string | undefined, s
   const join = live.slice(0, JOIN_ADDRESSES_SHOWN).map((member) => member.paxosAddress);
   const paxos = address ?? "THIS_MACHINE:9000";
   const observer = staysObserver ? " --electable false" : "";
-  return `synod server --join ${join.join(",")} --my-paxos ${paxos} --my-addr ${clientAddressFor(view, paxos)}${observer}`;
+  return `synod server --join ${join.join(",")} --my-paxos ${paxos} --my-addr ${clientAddressBeside(paxos, portOf(view.clientAddress) - portOf(view.paxosAddress))}${observer}`;
 }
 
-/** As the members have it: as far from the Paxos port as theirs is. */
-function clientAddressFor(view: StatusResponse, paxos: string): string {
-  const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(":") + 1));
-  const apart = portOf(view.clientAddress) - portOf(view.paxosAddress) || -PORTS_APART;
-  const port = portOf(paxos) + apart;
+function portOf(address: string): number {
+  return Number(address.slice(address.lastIndexOf(":") + 1));
+}
+
+/** A client address to propose for the server at `paxos`, as many ports away as those of other servers are; 0 where there are none to ask. */
+export function clientAddressBeside(paxos: string, portsApart: number): string {
+  const port = portOf(paxos) + (portsApart || -PORTS_APART);
   return `${paxos.slice(0, paxos.lastIndexOf(":"))}:${port >= 1 && port <= PORT_MAX ? port : portOf(paxos) + 1}`;
 }
 

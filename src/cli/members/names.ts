@@ -29,7 +29,10 @@ export function findMember(view: StatusResponse, name: string, self: bigint): Me
   const [first, second] = found;
   if (first === undefined) {
     const list = members.map(describeMember).join(", ");
-    throw new CliError(`'${name}' is no member; the members are ${list}`, { exitCode: EXIT.invalidInput, hint: "synod member list" });
+    throw new CliError(`'${name}' is no member; the members are ${list}`, {
+      exitCode: EXIT.invalidInput,
+      hint: "synod member list; one that was removed is known by its id alone, not by an address",
+    });
   }
   if (second !== undefined) {
     throw new CliError(

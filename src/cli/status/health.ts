@@ -21,7 +21,8 @@ export function judge(rows: readonly ServerRow[]): Health {
   const notes = [...silentNotes(rows), ...blockedNotes(rows), ...differenceNotes(rows), ...warningNotes(rows)];
   const servers = `${answers.length} of ${rows.length} ${rows.length === 1 ? "server answers" : "servers answer"}`;
   if (answers.length === 0) {
-    return { state: "blocked", summary: `blocked: ${servers}`, members: [], notes };
+    const ask = "name others with --endpoints: none of those asked says anything of the cluster";
+    return { state: "blocked", summary: `blocked: ${servers}`, members: [], notes: [...notes, ask] };
   }
   const coordinator = answers.find((status) => status.role === "coordinator" && status.blocked === "");
   const members = memberLines(coordinator ?? newest(answers));
@@ -86,8 +87,11 @@ function blockedNotes(rows: readonly ServerRow[]): readonly string[] {
   return grouped(rows, (row) => (row.status === undefined || row.status.blocked === "" ? [] : [row.status.blocked]));
 }
 
+/** What blocks a server is told as that. */
 function warningNotes(rows: readonly ServerRow[]): readonly string[] {
-  return grouped(rows, (row) => (row.status?.warnings ?? []).map((text) => `warning: ${text}`));
+  return grouped(rows, ({ status }) =>
+    (status?.warnings ?? []).filter((text) => text !== status?.blocked).map((text) => `warning: ${text}`),
+  );
 }
 
 function grouped(rows: readonly ServerRow[], sentences: (row: ServerRow) => readonly string[]): readonly string[] {

@@ -229,7 +229,13 @@ const VERDICTS: ReadonlyArray<
     "blocked: 1 of 3 servers answers; no coordinator".replace("answers", "answer"),
     ["10.0.0.2:8000: no connection", "10.0.0.3:8000: no connection", `10.0.0.1:8000: ${BLOCKED}`],
   ],
-  ["nobody", [silent(1)], "blocked", "blocked: 0 of 1 server answers", ["10.0.0.1:8000: no connection"]],
+  [
+    "nobody",
+    [silent(1)],
+    "blocked",
+    "blocked: 0 of 1 server answers",
+    ["10.0.0.1:8000: no connection", "name others with --endpoints: none of those asked says anything of the cluster"],
+  ],
   [
     "founding",
     [
@@ -246,6 +252,13 @@ const VERDICTS: ReadonlyArray<
     "healthy",
     "healthy: 3 of 3 servers answer, 10.0.0.2:9000 coordinates; 1 more may fail",
     ["10.0.0.1:8000: warning: disk is slow"],
+  ],
+  [
+    "a warning that is what blocks is told once",
+    [row(1, { role: "replica", coordinator: "", blocked: BLOCKED, warnings: [BLOCKED, "disk is slow"] }), row(2), row(3)],
+    "degraded",
+    "degraded: 3 of 3 servers answer, 10.0.0.2:9000 coordinates; 1 more may fail",
+    [`10.0.0.1:8000: ${BLOCKED}`, "10.0.0.1:8000: warning: disk is slow"],
   ],
   [
     "different data",
