@@ -25,6 +25,27 @@ test("a reason to be blocked that lasts is logged once, and its end; one that pa
   deepEqual(lines, ["warn blocked waiting for a.", "info unblocked A quorum answers: requests are served."]);
 });
 
+test("one reason after another is told where it lasts, and now and then where none does", () => {
+  const lines: string[] = [];
+  let blocked: string | null = null;
+  const log = { log: (_level: string, _code: string, text: string) => lines.push(text) };
+  const notices = new Notices({ log, blocked: () => blocked, risk: () => null });
+  let now = 0;
+  const look = (sentence: string | null): void => {
+    blocked = sentence;
+    notices.tick(now);
+    now += 600_000;
+  };
+  for (const sentence of ["joins.", "joins.", "0 of 1 voters answer.", null]) {
+    look(sentence);
+  }
+  deepEqual(lines.splice(0), ["joins.", "A quorum answers: requests are served."]);
+  for (const sentence of ["a.", "b.", "c.", "d.", "e.", "f."]) {
+    look(sentence);
+  }
+  deepEqual(lines, ["e."]);
+});
+
 test("a risk that lasts is logged once, and again when it is back; that it is over is no news", () => {
   const lines: string[] = [];
   let risk: string | null = "One voter is left.";

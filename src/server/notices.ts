@@ -22,19 +22,29 @@ export type NoticesOptions = {
   readonly risk: () => string | null;
 };
 
-/** A sentence that is news once it has held for two looks: what is over by the next one is none, and every start looks blocked at first. */
+/** Looks after which a reason is told though each look found another one: something stands in the way all the same. */
+const LOOKS_MAX = 4;
+
+/**
+ * A sentence that is news once it has held for two looks: what is over by the next one is none. Every start looks blocked at first, and
+ * a server that joins goes from one reason to the next within a second.
+ */
 class LastingSentence {
   private said: string | null = null;
-  private held = false;
+  private last: string | null = null;
+  /** Looks in a row that found a sentence, whichever. */
+  private looks = 0;
 
   /** The sentence that holds now; answers whether it is news, a null being the end of what was said. */
   look(now: string | null): boolean {
-    const lasts = this.held || now === null;
-    this.held = now !== null;
+    this.looks = now === null ? 0 : this.looks + 1;
+    const lasts = now === this.last || now === null || this.looks > LOOKS_MAX;
+    this.last = now;
     if (now === this.said || !lasts) {
       return false;
     }
     this.said = now;
+    this.looks = 0;
     return true;
   }
 }
