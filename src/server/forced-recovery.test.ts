@@ -9,7 +9,8 @@ import { BatchCursor } from "../kv/batch.js";
 import { decodeCommand } from "../kv/command.js";
 import { ballot } from "../paxos/ballot.js";
 import { commandsBatch } from "../paxos/batch.js";
-import { address, replicaId, slot } from "../paxos/ids.js";
+import { genesisConfiguration, MEMBERS_MAX } from "../paxos/configuration.js";
+import { address, diskId, replicaId, slot } from "../paxos/ids.js";
 import type { WalRecord } from "../paxos/record.js";
 import { openStorage } from "../storage/storage.js";
 import type { StorageFailure } from "../storage/storage-failure.js";
@@ -143,10 +144,19 @@ test("what is in use, damaged, missing, empty or foreign is refused, and nothing
   const damaged = disk.clone();
   const [segment] = [...damaged.directory("/two").names.keys()].filter((name) => name.startsWith("wal")).sort();
   damaged.inode(`/two/${segment}`).rot(2 * 4096 + 200, 1);
-  assert.match(await refusal(prepareRecovery(options(damaged))), /^\/two\/wal-\d+\.log: damaged at byte 8192/);
+  assert.match(
+    await refusal(prepareRecovery(options(damaged))),
+    /^\/two\/wal-\d+\.log: damaged at byte 8192.*: leave it out\. What it alone held is lost then\.$/,
+  );
   const rotten = disk.clone();
   rotten.inode(`/one/snapshot-${String(SNAPSHOT_AT).padStart(16, "0")}.snap`).rot(20, 1);
-  assert.match(await refusal(prepareRecovery(options(rotten))), /snapshot-0+4\.snap: the chunk at byte 16 is damaged/);
+  assert.match(await refusal(prepareRecovery(options(rotten))), /snapshot-0+4\.snap: the chunk at byte 16 is damaged.*: leave it out\. /);
+  disk.makeDirectory("/other-files");
+  await new MemoryFileSystem(disk).open("/other-files/photo", { mode: "create", durable: false });
+  assert.match(
+    await refusal(prepareRecovery(options(disk, { from: ["/one", "/other-files"] }))),
+    /^\/other-files: not empty and not a data directory.*\. Leave it out\.$/,
+  );
 
   const other = await openWorld(disk, 6, { directory: "/other" });
   await commit(other.storage, [{ ...IDENTITY, replica: replicaId(3), lineage: { number: 1, random: 78n } } as WalRecord]);
@@ -154,6 +164,35 @@ test("what is in use, damaged, missing, empty or foreign is refused, and nothing
   assert.match(await refusal(prepareRecovery(options(disk, { from: ["/one", "/other"] }))), /a forced recovery lies between them/);
   assert.deepEqual([...disk.locks], []);
   assert.throws(() => disk.directory("/new"));
+});
+
+test("an address that no member has: told, and refused where it would be a member more than there may be", async () => {
+  const disk = await survivors();
+  const to = address("127.0.0.1:9999");
+  const reportOf = async (at: string): Promise<string> => {
+    const recovery = await prepareRecovery(options(disk, { address: address(at) }));
+    await recovery.release();
+    return recoveryReport(recovery, "/new", at).join("\n");
+  };
+  assert.match(
+    await reportOf(to),
+    /No member was at 127\.0\.0\.1:9999: servers with the old list do not find it\. .* take one of 127\.0\.0\.1:9001, /,
+  );
+  assert.doesNotMatch(await reportOf("127.0.0.1:9002"), /No member was/);
+
+  const full = new MemoryDisk();
+  const members = Array.from({ length: MEMBERS_MAX }, (_, i) => ({
+    address: address(`127.0.0.1:${9001 + i}`),
+    diskId: diskId(`${i}`.padStart(32, "0")),
+  }));
+  const one = await openWorld(full, 1, { directory: "/one" });
+  await commit(one.storage, [{ ...IDENTITY, replica: replicaId(1), configuration: genesisConfiguration(members) } as WalRecord]);
+  await one.storage.close();
+  assert.match(
+    await refusal(prepareRecovery(options(full, { from: ["/one"], address: to }))),
+    /^There are 64 members, the most there may be, and none at 127\.0\.0\.1:9999: give the address of one of them\.$/,
+  );
+  assert.equal(await refusal(prepareRecovery(options(full, { from: ["/one"] }))), "prepared");
 });
 
 test("a power cut at any step leaves nothing that a server starts on, until the last one", async () => {

@@ -6,6 +6,7 @@ import { BatchBuilder } from "../kv/batch.js";
 import { encodeCommand } from "../kv/command.js";
 import { NO_SESSION } from "../kv/model.js";
 import { type Batch, commandsBatch, configurationBatch } from "../paxos/batch.js";
+import { MEMBERS_MAX } from "../paxos/configuration.js";
 import type { Address, Lineage, ReplicaId } from "../paxos/ids.js";
 import { type Merged, mergeSurvivors } from "../paxos/merge.js";
 import type { SnapshotMeta } from "../paxos/message.js";
@@ -74,6 +75,7 @@ async function plan(options: RecoveryOptions, read: readonly ReadDirectory[]): P
   if (merged.kind === "refused") {
     throw new RecoveryRefused(merged.text);
   }
+  refuseOneTooMany(merged, options.address);
   const source = read.find(({ directory }) => directory === merged.base?.survivor.name);
   if (merged.base !== null) {
     await source?.verify(merged.base.snapshot);
@@ -87,6 +89,15 @@ async function plan(options: RecoveryOptions, read: readonly ReadDirectory[]): P
     warnings: read.flatMap(({ warnings }) => warnings),
     carryOut: () => carryOut(options, merged, source),
   };
+}
+
+/** A member more than there may be would make a log that nobody can read. */
+function refuseOneTooMany({ configuration: { roster } }: Merged, address: Address): void {
+  if (roster.length >= MEMBERS_MAX && !roster.some((entry) => entry.address === address)) {
+    throw new RecoveryRefused(
+      `There are ${roster.length} members, the most there may be, and none at ${address}: give the address of one of them.`,
+    );
+  }
 }
 
 function carryOut(options: RecoveryOptions, merged: Merged, source: ReadDirectory | undefined): Promise<void> {

@@ -23,8 +23,18 @@ export function recoveryReport(
     ...beyondLines(merged),
     ...absentLines(merged),
     `To be made: ${to}, replica ${replica} at ${address}, the only voter of lineage ${lineage.number + 1}. Revisions move forward by ${REVISIONS_SKIPPED}, and the history is compacted.`,
+    ...addressLines(merged, address),
     "After that the servers of the old lineage are turned away for ever. The directories read are not changed.",
   ];
+}
+
+/** Where the new server is looked for by those that are started with an empty disk. */
+function addressLines({ configuration: { roster } }: Merged, address: string): readonly string[] {
+  return roster.some((entry) => entry.address === address)
+    ? []
+    : [
+        `  No member was at ${address}: servers with the old list do not find it. Add it to their lists, or take one of ${roster.map((entry) => entry.address).join(", ")}.`,
+      ];
 }
 
 function slots(first: number, last: number): string {

@@ -3,7 +3,7 @@
  * without a start's boot count, copies and deletions. For the tools of last resort. Must never write to it (the lock's own socket apart).
  */
 import type { SnapshotMeta } from "../paxos/message.js";
-import type { Durable } from "../paxos/record.js";
+import { type Durable, durableDecided } from "../paxos/record.js";
 import type { DirectoryLock, FileSystem } from "../ports/file.js";
 import { FORMAT_FILE, pathIn, snapshotName, takeInventory } from "./layout.js";
 import { recoverLog } from "./recovery.js";
@@ -36,14 +36,31 @@ export async function readDirectory(fileSystem: FileSystem, directory: string): 
       directory,
       durable,
       warnings,
-      verify: (snapshot) => verifySnapshot(fileSystem, pathOf(snapshot), snapshot),
+      verify: (snapshot) =>
+        verifySnapshot(fileSystem, pathOf(snapshot), snapshot).catch((error: unknown) => {
+          throw damagedHere(failureOf(error, pathOf(snapshot), "read a snapshot"));
+        }),
       chunks: (snapshot) => chunksOf(fileSystem, pathOf(snapshot)),
       release: () => lock.release(),
     };
   } catch (error) {
     await lock.release();
-    throw failureOf(error, directory, "read the data directory");
+    throw damagedHere(failureOf(error, directory, "read the data directory"));
   }
+}
+
+/** The damage is what a start would find; the remedy is not, as no server is to run on it. */
+function damagedHere(failure: StorageFailure): StorageFailure {
+  const remedy = "Nothing of a damaged directory counts: leave it out. What it alone held is lost then.";
+  return failure.kind === "corrupt"
+    ? new StorageFailure("corrupt", failure.finding, { path: failure.path, remedy, cause: failure })
+    : failure;
+}
+
+/** So too for what is no data directory, or one in the making. */
+function leftOut(failure: StorageFailure): StorageFailure {
+  const { kind, finding, path } = failure;
+  return kind === "foreign" ? new StorageFailure(kind, finding, { path, remedy: "Leave it out.", cause: failure }) : failure;
 }
 
 async function lockExisting(fileSystem: FileSystem, directory: string): Promise<DirectoryLock> {
@@ -78,7 +95,9 @@ async function checkNotAbove(fileSystem: FileSystem, directory: string): Promise
 
 async function readState(fileSystem: FileSystem, directory: string): Promise<Pick<ReadDirectory, "durable" | "warnings">> {
   await checkNotAbove(fileSystem, directory);
-  const inventory = await takeInventory(fileSystem, directory);
+  const inventory = await takeInventory(fileSystem, directory).catch((error: unknown) => {
+    throw leftOut(failureOf(error, directory, "read the data directory"));
+  });
   if (inventory.kind === "virgin") {
     throw new StorageFailure("foreign", "empty: it is no data directory of Synod", { path: directory, remedy: "Leave it out." });
   }
@@ -87,7 +106,8 @@ async function readState(fileSystem: FileSystem, directory: string): Promise<Pic
     throw new StorageFailure("corrupt", "the log is gone: no segment of it is left", { path: directory, remedy: REMEDY_CORRUPT });
   }
   const { chosen, warnings } = await chooseSnapshot(fileSystem, directory, log.durable, inventory.snapshots);
-  return { durable: { ...log.durable, snapshot: chosen?.meta ?? null }, warnings };
+  // Where an older state is used in place of a damaged one, what that stood for is known to be decided all the same.
+  return { durable: { ...log.durable, snapshot: chosen?.meta ?? null, hint: durableDecided(log.durable) }, warnings };
 }
 
 /** The chunks of the snapshot file at `path`, in order, each checked. */

@@ -3,7 +3,8 @@
  * that are left; its server goes on alone with everything they held, wiped servers join it, and one with its old disk is turned away.
  */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { withCluster } from "../support/cluster.js";
@@ -138,6 +139,28 @@ test("two recoveries made apart have one number, and never mix", { timeout: 120_
       assert.equal(await cluster.clientOf(server.index).get("after"), `written by ${server.index}`);
     }
   });
+});
+
+test("the directories that are read stay apart, whatever they are called: given once, and nothing is made in them", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "synod-recover-"));
+  try {
+    const [directory, link] = [join(folder, "d"), join(folder, "link")];
+    mkdirSync(directory);
+    symlinkSync(directory, link);
+    const recover = (from: readonly string[], to: string): Promise<RunResult> =>
+      synod(["recover", "--from", ...from, "--to", to, "--address", "127.0.0.1:9000", "--yes"]);
+    for (const to of [join(directory, "new"), join(link, "new", "er")]) {
+      const refused = await recover([directory], to);
+      assert.equal(refused.status, 128);
+      assert.match(refused.stderr, /--to .* lies in one of the directories to recover from, which are never written to/);
+    }
+    const twice = await recover([directory, link], join(folder, "new"));
+    assert.equal(twice.status, 128);
+    assert.match(twice.stderr, /--from names .* twice/);
+    assert.deepEqual(readdirSync(directory), []);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 /** Every file of a directory. */

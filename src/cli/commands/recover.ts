@@ -2,7 +2,8 @@
  * `synod recover`: one new data directory out of those that are left, when a majority of the voters is lost for good. It says what may
  * be lost, and makes nothing before a person, or --yes, has said so.
  */
-import { resolve } from "node:path";
+import { realpathSync } from "node:fs";
+import { basename, dirname, join, resolve, sep } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { parseAddress } from "../../client/address.js";
 import { badArgument, CliError, EXIT } from "../errors.js";
@@ -15,9 +16,15 @@ const WORD = "recover";
 /** Resolves to the exit status. */
 export async function runRecover(flags: Flags): Promise<number> {
   const from = directories(flags);
-  const { to, address } = target(flags);
-  if (from.includes(to)) {
-    throw badArgument(`--to ${to} is one of the directories to recover from, which are never written to`, "a new directory");
+  const { to: asked, address } = target(flags);
+  const to = realPath(asked);
+  const above = from.find((path) => to === path || to.startsWith(`${path}${sep}`));
+  if (above !== undefined) {
+    const where = to === above ? "is" : "lies in";
+    throw badArgument(
+      `--to ${to} ${where} one of the directories to recover from, which are never written to`,
+      "a new directory elsewhere",
+    );
   }
   const { prepare } = await import("../../main/last-resort.js");
   try {
@@ -42,12 +49,23 @@ function directories(flags: Flags): readonly string[] {
   if (texts.length === 0) {
     throw badArgument("--from is missing: the data directories that are left", "synod recover --help");
   }
-  const paths = texts.map((text) => resolve(text));
+  const paths = texts.map(realPath);
   const twice = paths.find((path, i) => paths.indexOf(path) !== i);
   if (twice !== undefined) {
     throw badArgument(`--from names ${twice} twice`, "each directory once");
   }
   return paths;
+}
+
+/** One spelling of each directory: absolute, and without links as far as it exists. */
+function realPath(text: string): string {
+  const path = resolve(text);
+  try {
+    return realpathSync(path);
+  } catch {
+    const parent = dirname(path);
+    return parent === path ? path : join(realPath(parent), basename(path));
+  }
 }
 
 /** The data directory to make, and the Paxos address of the server that will run on it, as the configuration lists it. */
@@ -82,7 +100,8 @@ async function confirm(isAgreed: boolean): Promise<void> {
     throw new CliError("nothing was made: this is to be confirmed at a terminal", { exitCode: EXIT.error, hint: "--yes, if you agree" });
   }
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  const answer = await terminal.question(`Type "${WORD}" to make it: `);
+  // Ctrl-C and Ctrl-D are answers too.
+  const answer = await terminal.question(`Type "${WORD}" to make it: `).catch(() => "");
   terminal.close();
   if (answer.trim() !== WORD) {
     throw new CliError("nothing was made", { exitCode: EXIT.error });

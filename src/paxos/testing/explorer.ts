@@ -40,6 +40,11 @@ export function explore(seed: number, line?: (text: string) => void): Exploratio
   return new Explorer(seed, line ?? null).run();
 }
 
+/** The world of one seed as its faults leave it when the power of all servers fails in their midst: for what is to be made of the disks. */
+export function exploreToBlackout(seed: number): SimWorld {
+  return new Explorer(seed, null).blackout();
+}
+
 class Explorer {
   private readonly seed: number;
   private readonly world: SimWorld;
@@ -52,12 +57,25 @@ class Explorer {
 
   run(): Exploration {
     const { world } = this;
-    world.begin();
-    this.scheduleWork();
-    world.runUntil(world.swarm.chaosMs * 1000);
+    this.chaos();
     world.calmDown();
     this.recover();
     return { seed: this.seed, steps: world.steps, decided: lastDecided(world.history), coverage: world.coverage, trace: world.trace };
+  }
+
+  blackout(): SimWorld {
+    this.chaos();
+    for (const host of this.world.hosts) {
+      this.world.crash(host);
+    }
+    return this.world;
+  }
+
+  private chaos(): void {
+    const { world } = this;
+    world.begin();
+    this.scheduleWork();
+    world.runUntil(world.swarm.chaosMs * 1000);
   }
 
   // ---- work and faults --------------------------------------------------------------------------------------------
