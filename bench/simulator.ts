@@ -170,9 +170,9 @@ function page(pieces: readonly Piece[], speed: Speed | null, facts: readonly str
     }
   }
   const broken = pieces.flatMap((piece) => piece.broken);
-  const missing = missingCoverage(tally);
   const first = Math.min(...pieces.map(({ from }) => from));
   const seeds = sum(({ seeds: count }) => count);
+  const missing = missingCoverage(tally, seeds);
   const lines = ["# The simulator", "", ...facts.map((fact) => `- ${fact}`), ""];
   if (speed !== null) {
     lines.push(

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { newTotals } from "../../sim/batch.js";
-import { COVERAGE_GATES, COVERAGE_SEEDS_MIN } from "../../sim/checkers/coverage.js";
+import { COVERAGE_GATES, COVERAGE_SEEDS_MIN, RARE_SEEDS_MIN } from "../../sim/checkers/coverage.js";
 import { drawScenario } from "../../sim/scenario/draw.js";
 import { simOptions } from "./options.js";
 import { makeProgress } from "./progress.js";
@@ -175,8 +175,12 @@ test("a batch that never saw a case fails, where it is large enough to be judged
   const totals = newTotals();
   const run = { elapsedMs: 1000, isWhole: true, broken: new Map() };
   assert.deepEqual(summarize(totals, simOptions({}), run).missing, []);
-  totals.seeds = COVERAGE_SEEDS_MIN;
+  totals.seeds = RARE_SEEDS_MIN;
   assert.deepEqual(summarize(totals, simOptions({}), run).missing, COVERAGE_GATES);
+  totals.seeds = COVERAGE_SEEDS_MIN;
+  const common = summarize(totals, simOptions({}), run).missing;
+  const rare = COVERAGE_GATES.filter((name) => !common.includes(name));
+  assert.ok(rare.includes("stale entry") && rare.length < COVERAGE_GATES.length / 10, `demanded from ${RARE_SEEDS_MIN} seeds on: ${rare}`);
   assert.deepEqual(summarize(totals, simOptions({ servers: "3" }), run).missing, []);
   assert.deepEqual(summarize(totals, simOptions({}), { ...run, isWhole: false }).missing, []);
   for (const name of COVERAGE_GATES.slice(1)) {

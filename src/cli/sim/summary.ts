@@ -30,7 +30,7 @@ export type BatchRun = {
 export function summarize(totals: BatchTotals, options: SimOptions, run: BatchRun): Summary {
   const isSwarm = options.faults === null && options.servers === null;
   const isJudged = isSwarm && run.isWhole && totals.seeds >= COVERAGE_SEEDS_MIN;
-  const missing = isJudged ? missingCoverage(totals.tally) : [];
+  const missing = isJudged ? missingCoverage(totals.tally, totals.seeds) : [];
   const families = Object.keys(FAMILIES).map((family) => `${family} ${faultsOf(totals, family)}`);
   const text = [
     `${totals.seeds} seeds${run.isWhole ? "" : " (interrupted)"}, ${totals.violations === 0 ? "no violation" : `violations: ${totals.violations}`}`,

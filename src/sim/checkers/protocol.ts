@@ -60,6 +60,8 @@ type Life = {
   grant: ReplicaState["grant"];
   /** The entry whose settling was looked at last. */
   settled: ReplicaState["membership"]["settling"];
+  /** After the last step it had a place in the cluster, and nothing to build on. */
+  isJoining: boolean;
   readonly hearing: Hearing;
 };
 
@@ -100,6 +102,7 @@ export class ProtocolChecker implements Observer {
       own: [],
       grant: null,
       settled: null,
+      isJoining: false,
       hearing: new Hearing(),
     });
   }
@@ -247,7 +250,7 @@ export class ProtocolChecker implements Observer {
       checkInstall(this.history, life.applied, event.meta);
       life.applied = event.meta.index;
       this.tally.add("snapshot installed");
-      if (life.decided === 0 && needsSnapshot(state)) {
+      if (life.isJoining) {
         this.tally.add("snapshot installed by a joiner");
       }
     } else if (event.kind === "snapshotTaken") {
@@ -255,6 +258,7 @@ export class ProtocolChecker implements Observer {
     } else if (event.kind === "peerGone") {
       checkGone(state, event.address);
     }
+    life.isJoining = needsSnapshot(state);
     life.hearing.note(event, state);
     this.checkEffects(life, state, effects);
     for (const sight of sightsOfStep(state, event, effects)) {
