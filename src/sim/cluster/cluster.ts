@@ -21,6 +21,9 @@ import { Census, NOT_THERE } from "./census.js";
 import { Machine } from "./machine.js";
 import { Watchers } from "./watchers.js";
 
+/** What a log keeps for those that lag, as segments: each start copies it anew, and the slowest disks take half a second for a segment. */
+const SEGMENTS_KEPT = 8;
+
 export class Cluster {
   readonly engine: Engine;
   readonly tally = new Tally();
@@ -168,6 +171,7 @@ function configOf({ settings, servers }: Scenario, addresses: readonly Address[]
   return {
     ...defaults,
     ...settings,
+    keepBytes: SEGMENTS_KEPT * settings.segmentBytes,
     join: [],
     electable: true,
     version: "simulated",
