@@ -77,6 +77,25 @@ export function createHistory(): History {
   };
 }
 
+/** The history of the lineage that a forced recovery begins (PROTOCOL §4.7): its log is `decided`, whatever else the lineage of `before` had decided. */
+export function historyAfterRecovery(before: History, decided: readonly Batch[]): History {
+  const history = createHistory();
+  const [founding] = before.configurations;
+  if (founding !== undefined) {
+    takeEffect(history, founding.from, founding.configuration);
+  }
+  for (const address of before.founded) {
+    history.founded.add(address);
+  }
+  for (const batch of decided) {
+    if (isNext(history, batch)) {
+      takeEffect(history, history.decided.length + 2, batch.configuration);
+    }
+    addDecided(history, batch);
+  }
+  return history;
+}
+
 /** The last slot that any replica ever decided. */
 export function lastDecided(history: History): number {
   return history.decided.length;
@@ -355,18 +374,25 @@ export function checkApply(history: History, slot: Slot, batch: Batch): void {
       vote.digest === batch.digest && configuration !== undefined && isQuorumOf(configuration, (voter) => vote.acceptors.has(voter)),
   );
   demand(voted, 10, () => `slot ${slot} is decided without a quorum that has it on disk in one ballot`);
-  history.decided.push(batch);
-  history.chains.push(chainHash(history.chains.at(-1) ?? ZERO_HASH, batch.digest));
+  addDecided(history, batch);
   const current = history.configurations.at(-1)?.configuration;
-  if (batch.kind !== "configuration" || current === undefined) {
-    return;
-  }
-  if (batch.configuration.prevEpoch === current.epoch) {
+  if (isNext(history, batch) && current !== undefined) {
     demandNone(configurationFault(current, batch.configuration, history.members));
     takeEffect(history, slot + 1, batch.configuration);
-  } else {
+  } else if (batch.kind === "configuration") {
     history.staleEntries++;
   }
+}
+
+function addDecided(history: History, batch: Batch): void {
+  history.decided.push(batch);
+  history.chains.push(chainHash(history.chains.at(-1) ?? ZERO_HASH, batch.digest));
+}
+
+/** Whether a decided batch makes the next configuration: one that was made from another epoch changes nothing. */
+function isNext(history: History, batch: Batch): batch is Extract<Batch, { readonly kind: "configuration" }> {
+  const current = history.configurations.at(-1)?.configuration;
+  return batch.kind === "configuration" && batch.configuration.prevEpoch === current?.epoch;
 }
 
 /** The coordinator of `configuration` calls its entry, at `slot`, settled (29). */

@@ -36,6 +36,8 @@ export interface Observer {
   synced?(at: number, server: number, records: readonly WalRecord[]): void;
   /** A fault begins or ends; a fault of an instant only begins. */
   fault?(at: number, fault: Fault, phase: "begins" | "ends"): void;
+  /** An operator does something beside the servers, and is told something. */
+  operated?(at: number, text: string): void;
   /** The faults are over and the core is being healed. */
   healing?(at: number, core: readonly number[]): void;
   /** A client sent a request; told again with each try. */

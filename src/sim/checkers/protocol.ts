@@ -66,7 +66,7 @@ type Life = {
 };
 
 export class ProtocolChecker implements Observer {
-  readonly history: History = createHistory();
+  readonly history: History;
   private readonly addresses: readonly Address[];
   private readonly tally: Tally;
   private readonly lives = new Map<number, Life>();
@@ -77,7 +77,9 @@ export class ProtocolChecker implements Observer {
   /** Configurations proposed, by slot; those of decided slots say nothing any more. */
   private readonly entries = new Map<Slot, readonly Configuration[]>();
 
-  constructor(addresses: readonly Address[], tally: Tally) {
+  /** `history`: what was decided before, where the servers do not begin with nothing. */
+  constructor(addresses: readonly Address[], tally: Tally, history: History = createHistory()) {
+    this.history = history;
     this.addresses = addresses;
     this.tally = tally;
   }

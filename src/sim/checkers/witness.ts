@@ -5,6 +5,7 @@
  * twice, or although it was said not to. O(n log n) in all. It never looks at a server.
  */
 import { SESSIONS_MAX } from "../../kv/limits.js";
+import type { Batch } from "../../paxos/batch.js";
 import type { Effect, Event } from "../../paxos/effect.js";
 import { type Observer, Violation } from "../observer.js";
 import { describeOperation, seconds } from "../workload/history.js";
@@ -31,6 +32,24 @@ export class WitnessChecker implements Observer {
     this.model = new Model((execution) => this.onExecution(execution), sessionsMax);
   }
 
+  /**
+   * The witness of the lineage that a forced recovery begins, whose log is `log`: writes that the clients of before asked for may be in it,
+   * and whatever was told before, no revision of it is older.
+   */
+  afterRecovery(log: readonly Batch[], sessionsMax: number, at: number): WitnessChecker {
+    const next = new WitnessChecker(sessionsMax);
+    for (const [value, askedAt] of this.asks) {
+      next.asks.set(value, askedAt);
+    }
+    next.toldAt.push(...this.toldAt);
+    next.told.push(...this.told);
+    next.toldBy.push(...this.toldBy);
+    for (const [index, batch] of log.entries()) {
+      next.follow(index + 1, batch, at);
+    }
+    return next;
+  }
+
   asked(at: number, _client: number, _server: number, _key: string, input: Input): void {
     if ((input.op === "put" || input.op === "cas") && !this.asks.has(input.value)) {
       this.asks.set(input.value, at);
@@ -47,12 +66,16 @@ export class WitnessChecker implements Observer {
             `n${server + 1} applies slot ${effect.slot} at ${seconds(at)} s, and nobody applied slot ${this.model.slot + 1}`,
           );
         }
-        if (effect.batch.kind === "commands") {
-          this.model.apply(effect.slot, effect.batch.payload, at);
-        } else {
-          this.model.skip(effect.slot);
-        }
+        this.follow(effect.slot, effect.batch, at);
       }
+    }
+  }
+
+  private follow(slot: number, batch: Batch, at: number): void {
+    if (batch.kind === "commands") {
+      this.model.apply(slot, batch.payload, at);
+    } else {
+      this.model.skip(slot);
     }
   }
 

@@ -6,13 +6,15 @@ import { present } from "../../base/assert.js";
 import { nextInt, type Prng, splitPrng } from "../../base/prng.js";
 import { SESSION_LIMITS } from "../../kv/session-table.js";
 import type { Address } from "../../paxos/ids.js";
+import type { History } from "../../paxos/invariants.js";
 import { isActiveCoordinator } from "../../paxos/replica.js";
 import { LIMITS, type ServerConfig } from "../../server/config.js";
 import type { Server } from "../../server/server.js";
+import { OfOneLineage } from "../checkers/of-one-lineage.js";
 import { ProtocolChecker } from "../checkers/protocol.js";
 import { SimDisk } from "../disk/sim-disk.js";
-import { Engine } from "../engine/engine.js";
-import { Tally } from "../engine/tally.js";
+import type { Engine } from "../engine/engine.js";
+import type { Tally } from "../engine/tally.js";
 import { SimNetwork } from "../network/sim-network.js";
 import type { Observer } from "../observer.js";
 import { serverAddresses } from "../scenario/addresses.js";
@@ -24,9 +26,20 @@ import { Watchers } from "./watchers.js";
 /** What a log keeps for those that lag, as segments: each start copies it anew, and the slowest disks take half a second for a segment. */
 const SEGMENTS_KEPT = 8;
 
+export type ClusterOptions = {
+  /** Everyone who watches: of checkers that know one log, see `outsider`. */
+  readonly observers: readonly Observer[];
+  /** The time that the cluster lives in: its own, or that of a former one. */
+  readonly world: { readonly engine: Engine; readonly tally: Tally };
+  /** What a forced recovery kept, as its log; left out where the servers found a cluster. */
+  readonly history?: History;
+  /** Whether a server runs on a disk of another lineage: what it does is right by another log. Nobody does where it is left out. */
+  readonly isOutsider?: (server: number) => boolean;
+};
+
 export class Cluster {
   readonly engine: Engine;
-  readonly tally = new Tally();
+  readonly tally: Tally;
   readonly watchers: Watchers;
   readonly network: SimNetwork;
   readonly machines: readonly Machine[];
@@ -36,12 +49,14 @@ export class Cluster {
   /** The first so many machines found the cluster; the others are spares. */
   readonly founders: number;
 
-  constructor(scenario: Scenario, prng: Prng, options: { readonly drain: () => Promise<void>; readonly observers: readonly Observer[] }) {
-    this.engine = new Engine(options.drain);
+  constructor(scenario: Scenario, prng: Prng, { world, observers, history, isOutsider }: ClusterOptions) {
+    this.engine = world.engine;
+    this.tally = world.tally;
     this.addresses = serverAddresses(scenario.servers + scenario.spares);
     this.founders = scenario.servers;
-    this.protocol = new ProtocolChecker(this.addresses, this.tally);
-    this.watchers = new Watchers(this.engine, [this.protocol, ...options.observers]);
+    this.protocol = new ProtocolChecker(this.addresses, this.tally, history);
+    const protocol = isOutsider === undefined ? this.protocol : new OfOneLineage(this.protocol, (server) => !isOutsider(server));
+    this.watchers = new Watchers(this.engine, [protocol, ...observers]);
     const { engine, tally, watchers, addresses } = this;
     const { speeds } = scenario;
     this.network = new SimNetwork({
@@ -79,6 +94,9 @@ export class Cluster {
           watchers,
           onServer: (server, life) => {
             try {
+              if (isOutsider?.(index) === true) {
+                return;
+              }
               this.protocol.begin(index, server.replicaState, life);
             } catch (error) {
               watchers.fail(error);

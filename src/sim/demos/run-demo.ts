@@ -9,6 +9,8 @@ import { seedPrng, splitPrng } from "../../base/prng.js";
 import { newFound } from "../../kv/model.js";
 import { Cluster } from "../cluster/cluster.js";
 import { Nemesis } from "../cluster/nemesis.js";
+import { Engine } from "../engine/engine.js";
+import { Tally } from "../engine/tally.js";
 import { checkHistory } from "../linearizability/check.js";
 import { describeAnswer, describeTime, nameServer } from "../narrate/words.js";
 import { serverAddresses } from "../scenario/addresses.js";
@@ -75,7 +77,10 @@ class DemoRun {
       addresses: serverAddresses(demo.scenario.servers),
       answering: (server) => this.cluster.server(server)?.replicaStatus().live.length ?? 0,
     });
-    this.cluster = new Cluster(demo.scenario, seedPrng(demo.scenario.seed), { drain, observers: [this.teller] });
+    this.cluster = new Cluster(demo.scenario, seedPrng(demo.scenario.seed), {
+      world: { engine: new Engine(drain), tally: new Tally() },
+      observers: [this.teller],
+    });
   }
 
   async run(): Promise<void> {

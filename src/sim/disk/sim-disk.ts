@@ -207,6 +207,12 @@ export class SimDisk {
     this.options.tally.add("disk restored");
   }
 
+  /** Files that were brought here from another disk, in a directory of their own, all of them on disk. Only while no process runs. */
+  place(path: string, files: ReadonlyMap<string, Uint8Array>): void {
+    this.makeDirectory(path);
+    this.directoryOf(path).replace(new Map([...files].map(([name, content]) => [name, Inode.of(content)])));
+  }
+
   /** A copy will be wanted by a `restoreOld` of this moment: it is taken when the moment comes. Others need no announcement. */
   announce(fault: DiskFault): void {
     if (fault.kind === "restoreOld") {

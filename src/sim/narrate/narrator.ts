@@ -92,6 +92,10 @@ export class Narrator implements Observer {
     this.lines.add(at, `-- ${phase === "begins" ? describeFault(fault) : describeFaultEnd(fault)}`);
   }
 
+  operated(at: number, text: string): void {
+    this.lines.add(at, `-- ${text}`);
+  }
+
   healing(at: number, core: readonly number[]): void {
     this.lines.add(at, `-- the faults are over: ${nameServers(core)} are whole and connected from now on`);
   }

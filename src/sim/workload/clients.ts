@@ -20,7 +20,13 @@ export interface World extends Servers {
   run(endMicros: number, isDone?: () => boolean): Promise<void>;
 }
 
-export type ClientsOptions = { readonly cluster: World; readonly workload: Workload; readonly prng: Prng };
+export type ClientsOptions = {
+  readonly cluster: World;
+  readonly workload: Workload;
+  readonly prng: Prng;
+  /** Clients of the same run that ask no more: these write the same keys, under names and with values of their own. */
+  readonly after?: Clients;
+};
 
 /** One key in so many is long, up to so many bytes. */
 const LONG_KEY_CHANCE = 0.06;
@@ -40,20 +46,22 @@ export class Clients {
   private readonly cluster: World;
   private readonly around: Surroundings;
   private readonly log: History;
+  private nextId: number;
   private readonly clients: readonly Client[];
   /** One for each server, for what is asked of that server alone. */
   private readonly visitors: readonly Client[];
   /** What the last reads were told: every key through every server that was named. */
   readonly finalReads: Operation[] = [];
 
-  constructor({ cluster, workload, prng }: ClientsOptions) {
+  constructor({ cluster, workload, prng, after }: ClientsOptions) {
     this.cluster = cluster;
+    this.nextId = after?.nextId ?? 0;
     const { engine, watchers } = cluster;
     this.log = new History(cluster.tally);
     this.around = {
       servers: cluster,
       workload,
-      keys: drawKeys(splitPrng(prng), workload.keys),
+      keys: after?.around.keys ?? drawKeys(splitPrng(prng), workload.keys),
       asked: (client, server, key, input) => watchers.tell((observer) => observer.asked?.(engine.now, client, server, key, input)),
       answered: (operation) => {
         this.log.add(operation);
@@ -62,8 +70,8 @@ export class Clients {
       odd: (operation, what) =>
         watchers.fail(new Violation("20", `a client is told "${errorText(what)}": ${describeOperation(operation)}`)),
     };
-    this.clients = Array.from({ length: workload.clients }, (_, id) => new Client(id, this.around, splitPrng(prng)));
-    this.visitors = cluster.machines.map((_, index) => new Client(workload.clients + index, this.around, splitPrng(prng)));
+    this.clients = Array.from({ length: workload.clients }, () => new Client(this.nextId++, this.around, splitPrng(prng)));
+    this.visitors = cluster.machines.map(() => new Client(this.nextId++, this.around, splitPrng(prng)));
   }
 
   /** All operations that are over, in the order in which they were. */
@@ -113,6 +121,16 @@ export class Clients {
       });
     };
     again();
+  }
+
+  /** Writes through `server` once, and waits for the answer no longer than a little more than `timeoutMs`. The server runs. */
+  ask(server: number, timeoutMs: number, written: () => void): void {
+    const key = this.around.keys[server % this.around.keys.length] as Key;
+    (this.visitors[server] as Client).once({ server, key, kind: "put", timeoutMs }, ({ kind }) => {
+      if (kind === "ok") {
+        written();
+      }
+    });
   }
 
   /** Reads every key through each of `servers` and waits for it; that it takes longer than READ_ALL_MS is a violation. */
