@@ -119,12 +119,12 @@ async function huntByTests(id, hunt) {
   return null;
 }
 
-/** Schedule and kinds of faults of each seed that may be tried. Long ones (20 virtual minutes) are left out. */
+/** Schedule and kinds of faults of each seed that may be tried, and whether it loses a quorum for good. Long ones (20 virtual minutes) are left out. */
 const seedsOf = new Map();
 for (let seed = 1; seed <= seedsMax; seed++) {
   if (seed % 10 !== 7) {
-    const { name, faults } = drawScenario(seed);
-    seedsOf.set(seed, new Set([name, ...faults.map(({ kind }) => kind)]));
+    const { name, faults, core } = drawScenario(seed);
+    seedsOf.set(seed, new Set([name, ...faults.map(({ kind }) => kind), ...(core.length === 0 ? ["blocked"] : [])]));
   }
 }
 

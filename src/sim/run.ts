@@ -14,7 +14,7 @@ import type { Failure } from "./cluster/watchers.js";
 import { Engine } from "./engine/engine.js";
 import { Tally } from "./engine/tally.js";
 import type { Observer } from "./observer.js";
-import { recoverNowAndThen } from "./recovery/second-age.js";
+import { recoverNowAndThen } from "./recovery/operator.js";
 import type { Scenario } from "./scenario/scenario.js";
 import { Clients } from "./workload/clients.js";
 import type { Operation } from "./workload/operation.js";

@@ -17,6 +17,8 @@ const RARE: ReadonlySet<string> = new Set([
   "one by one down to 1",
   "one by one down to 2",
   "one by one: blocked",
+  "recovery interrupted",
+  "rival lineage turned away",
 ]);
 
 /** What the network and the disk did because of them. */
@@ -121,6 +123,17 @@ const MEMBERS: readonly string[] = [
   "one by one: blocked",
 ];
 
+/** What came of a forced recovery. */
+const RECOVERY: readonly string[] = [
+  "recovery that loses nothing",
+  "recovery that may lose",
+  "recovery interrupted",
+  "older lineage turned away",
+  "rival lineage turned away",
+  "message of another lineage turned away",
+  "went on after recovery",
+];
+
 /** What the clients were told. */
 const ANSWERS: readonly string[] = ["get ok", "get fail", "put ok", "put fail", "put unknown", "delete ok", "cas ok", "cas unknown"];
 
@@ -130,6 +143,7 @@ export const COVERAGE_GATES: readonly string[] = [
   ...EFFECTS,
   ...CONDUCT,
   ...MEMBERS,
+  ...RECOVERY,
   ...ANSWERS,
 ];
 

@@ -25,7 +25,8 @@ import { Violation } from "../observer.js";
 import { MachineClock } from "./machine-clock.js";
 import type { Watchers } from "./watchers.js";
 
-const DIRECTORY = "/data";
+/** Where a server keeps its data. */
+export const DIRECTORY = "/data";
 /** How a planned crash is told. */
 export const CRASHED = "crashes at a boundary";
 

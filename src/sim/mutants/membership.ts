@@ -1,15 +1,11 @@
-/** Planted bugs of the list in what changes who votes: entries, their ballots, settling, the autopilot's removals, joining, lineages. */
-import { DIALOGUES, type Hunt, type Mutant, SWARM, swarm } from "./mutant.js";
+/** Planted bugs of the list in what changes who votes: entries, their ballots, settling, the autopilot's removals, joining. */
+import { DIALOGUES, type Mutant, SWARM, swarm } from "./mutant.js";
 
 const AUTOPILOT = "paxos/autopilot.js";
 const COORDINATOR = "paxos/coordinator.js";
-const KINSHIP = "paxos/kinship.js";
 const LOG = "paxos/log.js";
 const MEMBERSHIP = "paxos/membership.js";
 const SETTLING = "paxos/settling.js";
-
-/** Lineages: two parts, both compared; the messages of another one are made by hand. */
-const LINEAGES: Hunt = { by: "test", folder: "paxos", files: ["membership", "merge"] };
 
 const ENTRY_MUTANTS: readonly Mutant[] = [
   {
@@ -241,31 +237,4 @@ const CHANGE_MUTANTS: readonly Mutant[] = [
   },
 ];
 
-const LINEAGE_MUTANTS: readonly Mutant[] = [
-  {
-    id: "25",
-    name: "An old lineage is accepted.",
-    hunt: LINEAGES,
-    edits: [
-      {
-        file: KINSHIP,
-        find: 'return other.lineage.number < own.lineage.number ? "older" : "newer";',
-        put: 'return other.lineage.number < own.lineage.number ? (MUTANT ? "same" : "older") : "newer";',
-      },
-    ],
-  },
-  {
-    id: "60",
-    name: "Lineages are compared by number only.",
-    hunt: LINEAGES,
-    edits: [
-      {
-        file: KINSHIP,
-        find: "own.lineage.random === other.lineage.random",
-        put: "(MUTANT || own.lineage.random === other.lineage.random)",
-      },
-    ],
-  },
-];
-
-export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [...ENTRY_MUTANTS, ...VOTE_MUTANTS, ...CHANGE_MUTANTS, ...LINEAGE_MUTANTS];
+export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [...ENTRY_MUTANTS, ...VOTE_MUTANTS, ...CHANGE_MUTANTS];

@@ -1,24 +1,20 @@
 /**
- * A forced recovery at the end of a run, and what comes after it (PROTOCOL §4.7): always where a quorum was lost for good, now and then
- * where nothing forces it. All servers are stopped; the tool makes one new directory of those that are left; the cluster goes on from it
- * while servers on disks of before, or of another recovery made apart, are still about; then these are emptied, and all join.
+ * What comes after a forced recovery (PROTOCOL §4.7): the cluster goes on from the one new directory while servers on disks of before, or of
+ * another recovery made apart, are still about; then these are emptied, and all join. Nothing of the old lineages may reach the new one.
  */
-import { present } from "../../base/assert.js";
 import { nextChance, nextInt, type Prng, splitPrng } from "../../base/prng.js";
 import type { Batch } from "../../paxos/batch.js";
-import type { Address, ReplicaId } from "../../paxos/ids.js";
-import { VIRGIN } from "../../paxos/ids.js";
+import type { Address } from "../../paxos/ids.js";
 import { historyAfterRecovery } from "../../paxos/invariants.js";
-import { isQuorumOf } from "../../paxos/invariants-configuration.js";
 import { KinshipChecker } from "../checkers/kinship-checker.js";
 import { OfOneLineage } from "../checkers/of-one-lineage.js";
-import { checkRecoveryClaims, recoveredLog } from "../checkers/recovery-claims.js";
+import { recoveredLog } from "../checkers/recovery-claims.js";
 import { StateChecker } from "../checkers/states.js";
 import { checkWholeRun } from "../checkers/whole-run.js";
 import type { WitnessChecker } from "../checkers/witness.js";
-import { isWhole } from "../cluster/census.js";
 import { Cluster } from "../cluster/cluster.js";
 import { heal } from "../cluster/healing.js";
+import { DIRECTORY } from "../cluster/machine.js";
 import { Nemesis } from "../cluster/nemesis.js";
 import type { Failure } from "../cluster/watchers.js";
 import { type Observer, Violation } from "../observer.js";
@@ -26,7 +22,7 @@ import { range, shuffled } from "../scenario/random.js";
 import type { Scenario } from "../scenario/scenario.js";
 import { Clients, type World } from "../workload/clients.js";
 import type { Operation } from "../workload/operation.js";
-import { type Bench, type Files, type Made, recoverOnBench } from "./workbench.js";
+import type { Files, Made } from "./workbench.js";
 
 /** A run that is over, to go on from. `observers`: those that know of no log. */
 export type FirstAge = {
@@ -38,18 +34,7 @@ export type FirstAge = {
 };
 
 const MICROS_A_MILLI = 1000;
-const DIRECTORY = "/data";
-/** Why a machine of the first age is not started again. */
-const SET_ASIDE = "set aside";
-/** How likely a recovery is where a quorum is left. */
-const NEEDLESS_CHANCE = 0.05;
-/** Of recoveries where more than one directory is left: given all of them, and made twice, apart. */
-const ALL_CHANCE = 0.6;
-const RIVAL_CHANCE = 0.4;
-/** How likely a server of before is started on its old disk. */
-const OUTSIDER_CHANCE = 0.6;
-/** How likely all power is lost when the servers are stopped, and the new server is killed once. */
-const POWER_CHANCE = 0.3;
+/** How likely the new server is killed once. */
 const KILL_CHANCE = 0.4;
 /** How long others are about, on top of so many grants, and until the new server is killed. Milliseconds. */
 const ABOUT_MS = 6000;
@@ -59,136 +44,18 @@ const KILL_FOR_MS = 500;
 const TEMPT_MS = 1000;
 const TEMPT_MICROS = 100_000;
 
-/** Recovers where it is due, and runs what comes after. The first promise that was broken; null where none was. */
-export async function recoverNowAndThen(first: FirstAge, prng: Prng): Promise<Failure | null> {
-  const { cluster, scenario } = first;
-  const survivors = survivorsOf(cluster);
-  const isBlocked = !cluster.census.isSomeQuorum(({ unusable }) => unusable === null);
-  if (cluster.protocol.decided === 0 || survivors.length === 0 || scenario.held.length > 0) {
-    return null;
-  }
-  if (!isBlocked && !nextChance(prng, NEEDLESS_CHANCE)) {
-    return null;
-  }
-  const operator = new Operator(first, survivors, prng);
-  try {
-    return await operator.recover();
-  } catch (error) {
-    cluster.watchers.fail(error);
-    return cluster.watchers.failure;
-  }
-}
-
-/** Machines whose disks are left, and hold something. */
-function survivorsOf({ machines, census }: Cluster): readonly number[] {
-  return machines.filter((machine) => isWhole(machine) && census.identityOf(machine.index) !== VIRGIN).map(({ index }) => index);
-}
-
 /** What runs on a disk that is not of the new lineage. */
 type Outsider = "older" | "rival";
+export type OutsiderDisk = { readonly files: Files; readonly kind: Outsider };
 
-class Operator {
-  private readonly first: FirstAge;
-  private readonly survivors: readonly number[];
-  private readonly prng: Prng;
-  private readonly files = new Map<number, Files>();
-
-  constructor(first: FirstAge, survivors: readonly number[], prng: Prng) {
-    this.first = first;
-    this.survivors = survivors;
-    this.prng = prng;
-  }
-
-  async recover(): Promise<Failure | null> {
-    const { cluster } = this.first;
-    const { prng, survivors } = this;
-    const older = this.stopAll();
-    const given = nextChance(prng, ALL_CHANCE) ? survivors : this.some(survivors);
-    const target = nextInt(prng, 0, cluster.founders);
-    const made = await this.use(given, target);
-    if (made === null) {
-      cluster.tally.add("recovery refused");
-      return null;
-    }
-    cluster.tally.add(made.merged.absentQuorum ? "recovery that may lose" : "recovery that loses nothing");
-    checkRecoveryClaims(cluster.protocol.history, made.merged, new Set(given.map((index) => this.identityOf(index))));
-    const disks = new Map<number, { readonly files: Files; readonly kind: Outsider }>();
-    for (const index of older) {
-      if (index !== target) {
-        disks.set(index, { files: present(this.files.get(index), "a survivor"), kind: "older" });
-      }
-    }
-    if (cluster.founders > 1 && nextChance(prng, RIVAL_CHANCE)) {
-      const rival = await this.use(this.some(survivors), (target + 1) % cluster.founders);
-      if (rival !== null) {
-        disks.set((target + 1) % cluster.founders, { files: rival.files, kind: "rival" });
-      }
-    }
-    return await new SecondAge(this.first, { made, target, disks }, prng).run();
-  }
-
-  private identityOf(index: number): ReplicaId {
-    return this.first.cluster.census.identityOf(index);
-  }
-
-  private some(of: readonly number[]): readonly number[] {
-    return shuffled(this.prng, of).slice(0, nextInt(this.prng, 1, of.length + 1));
-  }
-
-  /** Stops all servers for good. Returns those that may be started on their old disks all the same: no quorum of the old lineage. */
-  private stopAll(): readonly number[] {
-    const { cluster, scenario } = this.first;
-    const { configurations } = cluster.census;
-    const power = nextChance(this.prng, POWER_CHANCE);
-    const older = this.survivors.filter(() => nextChance(this.prng, OUTSIDER_CHANCE));
-    const isQuorum = (): boolean =>
-      configurations.some((one) => isQuorumOf(one, (replica) => older.some((index) => this.identityOf(index) === replica)));
-    while (older.length > 0 && isQuorum()) {
-      older.pop();
-    }
-    for (const machine of cluster.machines) {
-      if (power) {
-        machine.losePower();
-      } else {
-        machine.kill();
-      }
-      machine.unusable ??= SET_ASIDE;
-    }
-    for (const index of this.survivors) {
-      this.files.set(index, present(cluster.machine(index).disk.copy().get(DIRECTORY), "a disk that a server ran on"));
-    }
-    cluster.watchers.tell((observer) =>
-      observer.operated?.(
-        cluster.engine.now,
-        `all servers are stopped${scenario.servers > 1 ? "" : ", the only one"}: a forced recovery begins`,
-      ),
-    );
-    return older;
-  }
-
-  /** Uses the tool; null where it refuses. */
-  private async use(given: readonly number[], target: number): Promise<Made | null> {
-    const { cluster, scenario } = this.first;
-    const { engine, tally, watchers } = cluster;
-    const bench: Bench = { engine, tally, prng: splitPrng(this.prng) };
-    const from = new Map(given.map((index) => [`/n${index + 1}`, present(this.files.get(index), "a survivor")]));
-    const address = present(cluster.addresses[target], "an address of the cluster");
-    const result = await recoverOnBench(bench, { from, address, segmentBytes: scenario.settings.segmentBytes });
-    for (const line of result.kind === "made" ? result.report : [result.text]) {
-      watchers.tell((observer) => observer.operated?.(engine.now, line));
-    }
-    return result.kind === "made" ? result : null;
-  }
-}
-
-type Start = {
+export type Start = {
   readonly made: Made;
   readonly target: number;
   /** Disks of outsiders, by the machine that they run on. */
-  readonly disks: ReadonlyMap<number, { readonly files: Files; readonly kind: Outsider }>;
+  readonly disks: ReadonlyMap<number, OutsiderDisk>;
 };
 
-class SecondAge {
+export class SecondAge {
   private readonly first: FirstAge;
   private readonly start: Start;
   private readonly prng: Prng;

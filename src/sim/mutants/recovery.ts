@@ -1,0 +1,90 @@
+/** Planted bugs in the last resort: lineages, and what a forced recovery makes of the disks that are left. */
+import { type Mutant, swarm } from "./mutant.js";
+
+const KINSHIP = "paxos/kinship.js";
+const MERGE = "paxos/merge.js";
+const RECOVERY = "server/forced-recovery.js";
+
+/** Seeds that lose a quorum for good recover at their end. */
+const LOST_QUORUM = swarm("blocked");
+
+export const RECOVERY_MUTANTS: readonly Mutant[] = [
+  {
+    id: "25",
+    name: "An old lineage is accepted.",
+    hunt: LOST_QUORUM,
+    edits: [
+      {
+        file: KINSHIP,
+        find: 'return other.lineage.number < own.lineage.number ? "older" : "newer";',
+        put: 'return other.lineage.number < own.lineage.number ? (MUTANT ? "same" : "older") : "newer";',
+      },
+    ],
+  },
+  {
+    id: "60",
+    name: "Lineages are compared by number only.",
+    hunt: LOST_QUORUM,
+    edits: [
+      {
+        file: KINSHIP,
+        find: "own.lineage.random === other.lineage.random",
+        put: "(MUTANT || own.lineage.random === other.lineage.random)",
+      },
+    ],
+  },
+  {
+    id: "s52",
+    name: "A recovery keeps the value of the lowest ballot.",
+    hunt: LOST_QUORUM,
+    edits: [
+      {
+        file: MERGE,
+        find: "compareBallots(held.ballot, accepted.ballot) > 0",
+        put: "(MUTANT ? compareBallots(held.ballot, accepted.ballot) < 0 : compareBallots(held.ballot, accepted.ballot) > 0)",
+      },
+    ],
+  },
+  {
+    id: "s53",
+    name: "A recovery keeps what is known to be decided, and nothing else.",
+    hunt: LOST_QUORUM,
+    edits: [{ file: MERGE, find: "return decided ?? accepted;", put: "return MUTANT ? decided : (decided ?? accepted);" }],
+  },
+  {
+    id: "s54",
+    name: "A recovery takes what is accepted for decided where a lower slot is.",
+    hunt: LOST_QUORUM,
+    edits: [
+      {
+        file: MERGE,
+        find: "durable.learned.get(slot) ?? (slot <= decided ?",
+        put: "durable.learned.get(slot) ?? (MUTANT || slot <= decided ?",
+      },
+    ],
+  },
+  {
+    id: "s55",
+    name: "A recovery does not move the revisions forward.",
+    hunt: LOST_QUORUM,
+    edits: [
+      {
+        file: RECOVERY,
+        find: "[...merged.entries, skipRevisions(), configurationBatch",
+        put: "[...merged.entries, ...(MUTANT ? [] : [skipRevisions()]), configurationBatch",
+      },
+    ],
+  },
+  {
+    id: "s56",
+    name: "A recovery says that nothing is lost whoever is missing.",
+    hunt: LOST_QUORUM,
+    edits: [
+      {
+        file: MERGE,
+        find: "absentQuorum: possible.some((one) => isQuorum(one, isAbsent)),",
+        put: "absentQuorum: !MUTANT && possible.some((one) => isQuorum(one, isAbsent)),",
+      },
+    ],
+  },
+];
