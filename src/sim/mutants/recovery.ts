@@ -1,5 +1,5 @@
 /** Planted bugs in the last resort: lineages, and what a forced recovery makes of the disks that are left. */
-import { type Mutant, swarm } from "./mutant.js";
+import { type Hunt, type Mutant, swarm } from "./mutant.js";
 
 const KINSHIP = "paxos/kinship.js";
 const MERGE = "paxos/merge.js";
@@ -7,6 +7,9 @@ const RECOVERY = "server/forced-recovery.js";
 
 /** Seeds that lose a quorum for good recover at their end. */
 const LOST_QUORUM = swarm("blocked");
+
+/** It takes disks that accepted different values for one slot, and nobody who knows better: hundreds of clusters of the explorer, cut off at any moment. */
+const BLACKOUTS: Hunt = { by: "test", folder: "paxos", files: ["merge-property", "merge"] };
 
 export const RECOVERY_MUTANTS: readonly Mutant[] = [
   {
@@ -36,7 +39,7 @@ export const RECOVERY_MUTANTS: readonly Mutant[] = [
   {
     id: "s52",
     name: "A recovery keeps the value of the lowest ballot.",
-    hunt: LOST_QUORUM,
+    hunt: BLACKOUTS,
     edits: [
       {
         file: MERGE,
@@ -54,7 +57,7 @@ export const RECOVERY_MUTANTS: readonly Mutant[] = [
   {
     id: "s54",
     name: "A recovery takes what is accepted for decided where a lower slot is.",
-    hunt: LOST_QUORUM,
+    hunt: BLACKOUTS,
     edits: [
       {
         file: MERGE,

@@ -70,11 +70,11 @@ function threeSlots(): History {
     checkSynced(history, at(replica), { kind: "accept", ballot: ballot(round, by), slot: slot(index), batch });
   checkSynced(history, at(A), {
     kind: "identity",
-    clusterId: 1n,
+    clusterId: clusterId(1n),
     lineage: { number: 1, random: 1n },
     replica: A,
     configuration: VOTERS,
-  } as never);
+  });
   for (const replica of [A, B, C]) {
     accept(replica, 1, 1, A, ONE);
   }
