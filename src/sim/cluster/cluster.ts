@@ -24,7 +24,7 @@ import { Machine } from "./machine.js";
 import { Watchers } from "./watchers.js";
 
 /** What a log keeps for those that lag, as segments: each start copies it anew, and the slowest disks take half a second for a segment. */
-const SEGMENTS_KEPT = 8;
+export const SEGMENTS_KEPT = 8;
 
 export type ClusterOptions = {
   /** Everyone who watches: of checkers that know one log, see `outsider`. */

@@ -14,7 +14,7 @@ import type { Fault } from "../scenario/faults.js";
 import type { Scenario } from "../scenario/scenario.js";
 import type { Clients } from "../workload/clients.js";
 import { LEFT_DEAD } from "./census.js";
-import type { Cluster } from "./cluster.js";
+import { type Cluster, SEGMENTS_KEPT } from "./cluster.js";
 import type { Machine } from "./machine.js";
 import type { Nemesis } from "./nemesis.js";
 import { chooseLeft, leaveBehind } from "./survivors.js";
@@ -29,6 +29,8 @@ const SPREAD_MS = 350;
 /** Election waits until a cluster that is well must have come to rest, and for how many it must then keep its coordinator. */
 const REST_WAITS = 1;
 const CALM_WAITS = 3;
+/** Operations of the disk for each segment of a log at a start. */
+const SEGMENT_OPERATIONS = 30;
 /** How often the state of things is looked at. */
 const LOOK_MS = 20;
 /** How often a server that is down is started again until the cluster is founded. */
@@ -82,7 +84,7 @@ export async function heal(patient: Patient, prng: Prng): Promise<readonly numbe
 async function demandWell(ward: Ward, look: Look): Promise<boolean> {
   const { cluster, scenario } = ward;
   const { engine, watchers, tally } = cluster;
-  const boundMs = ELECTION_WAITS * (scenario.settings.grantMs + SPREAD_MS) + SLACK_MS + backlogMs(ward);
+  const boundMs = ELECTION_WAITS * (scenario.settings.grantMs + SPREAD_MS) + SLACK_MS + backlogMs(ward) + startMs(ward);
   const began = engine.now;
   await cluster.run(engine.now + boundMs * MICROS_A_MILLI, () => look.isWell);
   if (look.isWell) {
@@ -123,6 +125,12 @@ async function demandRest(ward: Ward, look: Look): Promise<boolean> {
 
 function knowsFounded(state: Readonly<ReplicaState>): boolean {
   return hasIdentity(state) && isFounded(state);
+}
+
+/** A start reads all segments that the log keeps, and copies them into new ones: how long that takes at most. */
+function startMs({ scenario: { settings, speeds } }: Ward): number {
+  const segments = SEGMENTS_KEPT + settings.snapshotEveryBytes / settings.segmentBytes;
+  return Math.ceil((segments * SEGMENT_OPERATIONS * speeds.diskMax) / MICROS_A_MILLI);
 }
 
 /** Writes that nobody waits for any more are decided all the same, before the new ones: how long that takes at most. */
