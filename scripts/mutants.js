@@ -119,12 +119,13 @@ async function huntByTests(id, hunt) {
   return null;
 }
 
-/** Schedule and kinds of faults of each seed that may be tried, and whether it loses a quorum for good. Long ones (20 virtual minutes) are left out. */
+/** Schedule and kinds of faults of each seed that may be tried, and how it ends: without a quorum, or with servers that are left behind. Long ones (20 virtual minutes) are left out. */
 const seedsOf = new Map();
 for (let seed = 1; seed <= seedsMax; seed++) {
   if (seed % 10 !== 7) {
-    const { name, faults, core } = drawScenario(seed);
-    seedsOf.set(seed, new Set([name, ...faults.map(({ kind }) => kind), ...(core.length === 0 ? ["blocked"] : [])]));
+    const { name, faults, core, left } = drawScenario(seed);
+    const end = core.length === 0 ? ["blocked"] : left.length > 0 ? ["left behind"] : [];
+    seedsOf.set(seed, new Set([name, ...faults.map(({ kind }) => kind), ...end]));
   }
 }
 

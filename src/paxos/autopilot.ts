@@ -94,9 +94,13 @@ function isBehind({ decided, coordinator }: ReplicaState, peer: Peer): boolean {
   return peer.decided < decided || (coordinator !== null && coordinator.proposals.size > 0);
 }
 
-/** A voter that catches up, however slowly, is not stuck: its time begins anew whenever its decided slot moved. */
+/**
+ * A voter that catches up, however slowly, is not stuck: its time begins anew whenever its decided slot moved. One whose disk does not
+ * answer may learn as much as it likes, it keeps nothing.
+ */
 function unfitSince(state: ReplicaState, peer: Peer, watched: Watched): Micros {
-  const since = watched.unfitSince !== null && peer.decided === watched.unfitDecided ? watched.unfitSince : state.now;
+  const goesOn = !peer.diskOk || peer.decided === watched.unfitDecided;
+  const since = watched.unfitSince !== null && goesOn ? watched.unfitSince : state.now;
   watched.unfitDecided = peer.decided;
   return since;
 }

@@ -33,6 +33,8 @@ const CALM_WAITS = 3;
 const SEGMENT_OPERATIONS = 30;
 /** How often the state of things is looked at. */
 const LOOK_MS = 20;
+/** Between two writes where somebody must show that it accepts none. */
+const WRITE_MS = 200;
 /** How often a server that is down is started again until the cluster is founded. */
 const REVIVE_MS = 200;
 /** Until a cluster that lost its quorum has come to rest, and how long it must stay so. */
@@ -56,7 +58,7 @@ export async function heal(patient: Patient, prng: Prng): Promise<readonly numbe
     return [];
   }
   const outlook = chooseLeft(cluster, scenario);
-  leaveBehind(cluster, outlook, prng);
+  const isOneHeard = leaveBehind(cluster, outlook, scenario, prng);
   const ward: Ward = { cluster, scenario, clients: patient.clients, left: outlook.left };
   introduce(ward);
   startAll(ward);
@@ -72,10 +74,10 @@ export async function heal(patient: Patient, prng: Prng): Promise<readonly numbe
   const replayed = tally.of("net replay");
   const look = new Look(ward);
   look.start();
-  const isWell = (await demandWell(ward, look)) && (await demandRest(ward, look));
+  const isWell = (await demandWell(ward, look)) && (await demandRest(ward, look, isOneHeard));
   look.isOver = true;
   if (isWell) {
-    await demandCalm(ward, replayed);
+    await demandCalm(ward, { replayed, changes: scenario.held.length > 0 || isOneHeard });
     demandVotes(ward);
   }
   return isWell ? coreOf(ward) : [];
@@ -101,7 +103,7 @@ async function demandWell(ward: Ward, look: Look): Promise<boolean> {
 }
 
 /** Whoever came back is a member again, and votes where the autopilot is on; who was left behind does not. */
-async function demandRest(ward: Ward, look: Look): Promise<boolean> {
+async function demandRest(ward: Ward, look: Look, writes: boolean): Promise<boolean> {
   const { cluster, scenario } = ward;
   const { engine, watchers, tally } = cluster;
   // Acceptors that fail at random may lose their votes again and again; and partial partitions that are held are not healed.
@@ -110,7 +112,13 @@ async function demandRest(ward: Ward, look: Look): Promise<boolean> {
   }
   const boundMs = restMs(ward);
   const began = engine.now;
+  const writer = new Writer(ward);
+  if (writes) {
+    writer.start();
+  }
   await cluster.run(engine.now + boundMs * MICROS_A_MILLI, () => look.isWell && restlessness(ward) === null);
+  writer.isOver = true;
+  await cluster.run(engine.now + boundMs * MICROS_A_MILLI, () => writer.isIdle && look.isWell);
   const restless = restlessness(ward);
   if (restless !== null || !look.isWell) {
     watchers.fail(
@@ -197,12 +205,19 @@ function isSpoilt({ disk }: Machine): boolean {
   return disk.damaged || disk.past.wiped;
 }
 
-/** `replayed`: messages that came again until the healing began. Where nothing fails any more nobody may depose the coordinator: servers that fight over ballots may be well for a moment, and useless. */
-async function demandCalm({ cluster, scenario }: Ward, replayed: number): Promise<void> {
+/**
+ * Where nothing fails any more nobody may depose the coordinator: servers that fight over ballots may be well for a moment, and useless.
+ * `replayed`: messages that came again until the healing began. `changes`: the autopilot may be at work still.
+ */
+async function demandCalm(
+  { cluster, scenario }: Ward,
+  { replayed, changes }: { readonly replayed: number; readonly changes: boolean },
+): Promise<void> {
   const { engine, watchers, tally } = cluster;
   const waitMicros = (scenario.settings.grantMs + SPREAD_MS) * MICROS_A_MILLI;
   await cluster.run(engine.now + REST_WAITS * waitMicros);
-  const before = ballotsDue();
+  // The ballot behind an entry that was just decided is still to come.
+  const before = ballotsDue() + (changes && cluster.coordinator() === null ? 1 : 0);
   await cluster.run(engine.now + CALM_WAITS * waitMicros);
   const won = ballotsDue() - before;
   // What was said before the end of the faults may come again for two minutes, and a server's former life with it.
@@ -211,10 +226,10 @@ async function demandCalm({ cluster, scenario }: Ward, replayed: number): Promis
     watchers.fail(new Violation("liveness", `${won} elections in ${CALM_WAITS} election waits although nothing fails any more`));
   }
 
-  /** Elections so far. Under a fault that is held the autopilot may still be at work: each of its entries costs a ballot, and deposes nobody. */
+  /** Elections so far. Each entry of the autopilot costs a ballot, and deposes nobody. */
   function ballotsDue(): number {
     const { configurations, staleEntries } = cluster.protocol.history;
-    return tally.of("election won") - (scenario.held.length > 0 ? configurations.length + staleEntries : 0);
+    return tally.of("election won") - (changes ? configurations.length + staleEntries : 0);
   }
 }
 
@@ -272,6 +287,29 @@ function blockedComplaint({ census, machines }: Cluster, { index, server }: Mach
   return isRight || (machines.length > 0 && text?.includes("being founded") === true)
     ? null
     : `n${index + 1} does not say whom it needs of ${names(left)}: ${JSON.stringify(text)}`;
+}
+
+/** Writes through one server of the core, one write after the other. */
+class Writer {
+  private readonly ward: Ward;
+  isIdle = true;
+  isOver = false;
+
+  constructor(ward: Ward) {
+    this.ward = ward;
+  }
+
+  start(): void {
+    const [server] = coreOf(this.ward);
+    const { cluster, clients } = this.ward;
+    if (server !== undefined) {
+      this.isIdle = false;
+      clients.insist(server, () => {
+        this.isIdle = true;
+        cluster.engine.after(WRITE_MS * MICROS_A_MILLI, () => this.isOver || this.start());
+      });
+    }
+  }
 }
 
 /** Looks again and again, and asks for a write through each server of the core as soon as it runs. */

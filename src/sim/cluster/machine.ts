@@ -7,7 +7,9 @@ import type { KvStore } from "../../kv/kv-store.js";
 import type { SessionLimits } from "../../kv/session-table.js";
 import { Store } from "../../kv/store.js";
 import type { Address } from "../../paxos/ids.js";
+import type { Message } from "../../paxos/message.js";
 import type { Durable } from "../../paxos/record.js";
+import type { PeerEvents } from "../../ports/peer-network.js";
 import type { ServerConfig } from "../../server/config.js";
 import { EXIT_STATUS } from "../../server/exit-status.js";
 import { loadStore } from "../../server/load-store.js";
@@ -27,6 +29,7 @@ import type { Watchers } from "./watchers.js";
 
 /** Where a server keeps its data. */
 export const DIRECTORY = "/data";
+const CARRIES_VALUES: ReadonlySet<Message["kind"]> = new Set(["propose", "catchUpReply", "snapshotChunk"]);
 /** How a planned crash is told. */
 export const CRASHED = "crashes at a boundary";
 
@@ -62,6 +65,10 @@ export class Machine {
   unusable: string | null = null;
   /** The members that its server asks to let it join; empty where it is one of those that found the cluster. */
   private join: readonly Address[] = [];
+  /** From its next start on its acceptor refuses everything: `fail_rate` 1. */
+  isFailing = false;
+  /** No message that carries values reaches it from now on, as on a path that lets small packets through alone. */
+  isStarved = false;
   /** What to do when the process has died by a planned crash or by itself. */
   onDeath: (how: string) => void = () => {};
 
@@ -185,7 +192,8 @@ export class Machine {
   private async serve(host: Host, storage: Storage, store: KvStore): Promise<void> {
     const { network, watchers, address, index } = this.options;
     const { join } = this;
-    const config = join.length === 0 ? this.options.config : { ...this.options.config, replicas: [address], join };
+    const told = this.isFailing ? { ...this.options.config, failRate: 1 } : this.options.config;
+    const config = join.length === 0 ? told : { ...told, replicas: [address], join };
     const port = network.portOf(host, address);
     const server = new Server({
       config,
@@ -194,7 +202,7 @@ export class Machine {
       network: {
         dial: (peer) => port.dial(peer),
         forget: (peer) => port.forget(peer),
-        start: (peers, events) => port.start(peers, events),
+        start: (peers, events) => port.start(peers, this.starving(events)),
         stop: () => port.stop(),
         send: (to, header, message) => {
           if (host.alive) {
@@ -229,6 +237,19 @@ export class Machine {
     this.running = server;
     this.options.onServer(server, { durable: storage.durable, past: { ...this.disk.past, forgetful: this.disk.forgetful } });
     await server.start();
+  }
+
+  private starving(events: PeerEvents): PeerEvents {
+    return {
+      onConnected: (peer) => events.onConnected(peer),
+      onGone: (peer) => events.onGone(peer),
+      onRefused: (peer, reason) => events.onRefused(peer, reason),
+      onMessage: (peer, header, message) => {
+        if (!this.isStarved || !CARRIES_VALUES.has(message.kind)) {
+          events.onMessage(peer, header, message);
+        }
+      },
+    };
   }
 
   /** What the storage of this life reports its failure to; before the server exists it refuses the start. */

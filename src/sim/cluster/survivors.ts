@@ -3,12 +3,15 @@
  * quorum some are spared, and where it wishes that none is left, others are left behind too. Disks that are damaged are left behind in any
  * case: their servers may refuse to start.
  */
-import { nextChance, type Prng } from "../../base/prng.js";
+import type { Prng } from "../../base/prng.js";
+import { pick } from "../scenario/random.js";
 import type { Scenario } from "../scenario/scenario.js";
 import { isWhole, LEFT_DEAD } from "./census.js";
 import type { Cluster } from "./cluster.js";
+import type { Machine } from "./machine.js";
 
 const FOREVER_MS = 1e9;
+const WIDE_WINDOW = 16;
 
 /**
  * served: the whole disks that stay are a quorum. blocked: whoever stays is none. open: it depends on damaged disks, of which nobody can tell
@@ -53,20 +56,54 @@ export function chooseLeft({ census, machines }: Cluster, { core, left: wish, he
   }
 }
 
-/** Leaves them behind, for good: dead, or cut off from all others. */
-export function leaveBehind({ machines, network }: Cluster, { kind, left }: Outlook, prng: Prng): void {
-  for (const index of left) {
-    const machine = machines[index];
-    if (machine === undefined || machine.unusable !== null) {
-      continue;
+/**
+ * What becomes of one that is left behind. Where its disk hangs, or no value reaches it, it is heard still and must lose its vote all the
+ * same; where its acceptor refuses all it is asked it may keep it, for it follows (PROTOCOL §4.1).
+ */
+type Fate = "dead" | "cut off" | "hung" | "starved" | "failing";
+const FATES: readonly Fate[] = ["dead", "dead", "dead", "cut off", "hung", "starved", "failing"];
+
+/** Leaves them behind, for good. Whether one of them is heard still: it shows by writes alone that it is of no use, and may seem well between them. */
+export function leaveBehind(cluster: Cluster, { kind, left }: Outlook, { settings }: Scenario, prng: Prng): boolean {
+  // Whoever is always behind a narrow window accepts nothing, whatever its disk does, and follows: it is slow, and keeps its vote.
+  const fates = FATES.filter((fate) => fate !== "hung" || settings.windowSlots >= WIDE_WINDOW);
+  let isHeard = false;
+  for (const machine of cluster.machines) {
+    if (left.includes(machine.index) && machine.unusable === null) {
+      const drawn = pick(prng, fates);
+      const fate = kind === "served" ? drawn : "dead";
+      cluster.tally.add(`left behind ${fate}`);
+      undergo(cluster, machine, fate);
+      isHeard ||= fate !== "dead" && fate !== "cut off";
     }
-    if (nextChance(prng, 0.5) || kind !== "served") {
+  }
+  return isHeard;
+}
+
+function undergo({ machines, network }: Cluster, machine: Machine, fate: Fate): void {
+  switch (fate) {
+    case "dead":
       machine.kill();
       machine.unusable = LEFT_DEAD; // nor does a start that is due bring it back
-      continue;
+      return;
+    case "cut off": {
+      const others = machines.map(({ index }) => index).filter((index) => index !== machine.index);
+      network.begin({ kind: "split", at: 0, forMs: FOREVER_MS, groups: [[machine.index], others] });
+      machine.start();
+      return;
     }
-    const others = machines.map((other) => other.index).filter((other) => other !== index);
-    network.begin({ kind: "split", at: 0, forMs: FOREVER_MS, groups: [[index], others] });
-    machine.start();
+    case "hung":
+      machine.start(); // one that was down never comes to listen
+      machine.disk.begin({ kind: "stall", at: 0, forMs: FOREVER_MS, server: machine.index });
+      return;
+    case "starved":
+      machine.isStarved = true;
+      machine.start();
+      return;
+    case "failing":
+      machine.kill();
+      machine.isFailing = true;
+      machine.start();
+      return;
   }
 }

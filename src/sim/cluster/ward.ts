@@ -7,6 +7,7 @@ import type { Scenario } from "../scenario/scenario.js";
 import type { Clients } from "../workload/clients.js";
 import { isWhole } from "./census.js";
 import type { Cluster } from "./cluster.js";
+import type { Machine } from "./machine.js";
 
 /** `left`: who is dead or cut off for good. */
 export type Ward = {
@@ -76,7 +77,10 @@ export function restlessness({ cluster, scenario, left }: Ward): string | null {
   if (waiting !== undefined) {
     return `n${waiting.index + 1} does not vote`;
   }
-  const gone = configuration.voters.find((voter) => !survivors.some(({ index }) => census.identityOf(index) === voter));
+  // An acceptor that refuses everything follows all the same, and a coordinator needs no values from others.
+  const isUseful = ({ index, isFailing, isStarved }: Machine): boolean => isFailing || (isStarved && cluster.coordinator() === index);
+  const mayVote = machines.filter((machine) => isUseful(machine) || survivors.includes(machine));
+  const gone = configuration.voters.find((voter) => !mayVote.some(({ index }) => census.identityOf(index) === voter));
   return gone !== undefined && configuration.voters.length > scenario.settings.minVoters
     ? `replica ${gone} still votes, and is gone`
     : null;

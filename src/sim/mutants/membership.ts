@@ -199,7 +199,7 @@ const CHANGE_MUTANTS: readonly Mutant[] = [
   {
     id: "70",
     name: "A voter that pings and never acknowledges is never removed.",
-    hunt: DIALOGUES,
+    hunt: swarm("left behind"),
     edits: [{ file: AUTOPILOT, find: "return !peer.diskOk || ", put: "return !peer.diskOk || !MUTANT && " }],
   },
   {

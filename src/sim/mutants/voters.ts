@@ -97,6 +97,12 @@ const REQUEST_MUTANTS: readonly Mutant[] = [
 
 const AUTOPILOT_MUTANTS: readonly Mutant[] = [
   {
+    id: "s57",
+    name: "A voter whose disk does not answer is given time whenever it learns something.",
+    hunt: swarm("left behind"),
+    edits: [{ file: AUTOPILOT, find: "const goesOn = !peer.diskOk ||", put: "const goesOn = (!MUTANT && !peer.diskOk) ||" }],
+  },
+  {
     id: "s33",
     name: "The wait before a vote is given back does not grow with each loss.",
     hunt: DIALOGUES,
