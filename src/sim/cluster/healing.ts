@@ -304,7 +304,7 @@ class Writer {
     const { cluster, clients } = this.ward;
     if (server !== undefined) {
       this.isIdle = false;
-      clients.insist(server, () => {
+      clients.write(server, () => {
         this.isIdle = true;
         cluster.engine.after(WRITE_MS * MICROS_A_MILLI, () => this.isOver || this.start());
       });

@@ -157,8 +157,8 @@ const AUTOPILOT_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: AUTOPILOT,
-        find: "watched.unfitSince !== null && peer.decided === watched.unfitDecided ?",
-        put: "watched.unfitSince !== null && (MUTANT || peer.decided === watched.unfitDecided) ?",
+        find: "watched.unfitSince !== null && goesOn ?",
+        put: "watched.unfitSince !== null && (MUTANT || goesOn) ?",
       },
     ],
   },

@@ -50,6 +50,8 @@ export class Clients {
   private readonly clients: readonly Client[];
   /** One for each server, for what is asked of that server alone. */
   private readonly visitors: readonly Client[];
+  /** One that writes through any of them, beside the visitors. */
+  private readonly writer: Client;
   /** What the last reads were told: every key through every server that was named. */
   readonly finalReads: Operation[] = [];
 
@@ -72,6 +74,7 @@ export class Clients {
     };
     this.clients = Array.from({ length: workload.clients }, () => new Client(this.nextId++, this.around, splitPrng(prng)));
     this.visitors = cluster.machines.map(() => new Client(this.nextId++, this.around, splitPrng(prng)));
+    this.writer = new Client(this.nextId++, this.around, splitPrng(prng));
   }
 
   /** All operations that are over, in the order in which they were. */
@@ -104,8 +107,16 @@ export class Clients {
 
   /** Writes through `server`, again and again until it says that the write is decided: applied, or refused for want of space. */
   insist(server: number, written: () => void): void {
-    const { visitors, cluster, around } = this;
-    const visitor = visitors[server] as Client;
+    this.insistAs(this.visitors[server] as Client, server, written);
+  }
+
+  /** The same beside whatever else is asked of that server; one at a time. */
+  write(server: number, written: () => void): void {
+    this.insistAs(this.writer, server, written);
+  }
+
+  private insistAs(visitor: Client, server: number, written: () => void): void {
+    const { cluster, around } = this;
     const key = around.keys[server % around.keys.length] as Key;
     const again = (): void => {
       if (cluster.server(server) === null) {
