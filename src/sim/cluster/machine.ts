@@ -67,6 +67,8 @@ export class Machine {
   private join: readonly Address[] = [];
   /** From its next start on its acceptor refuses everything: `fail_rate` 1. */
   isFailing = false;
+  /** Its disk does nothing any more. */
+  isHung = false;
   /** No message that carries values reaches it from now on, as on a path that lets small packets through alone. */
   isStarved = false;
   /** What to do when the process has died by a planned crash or by itself. */

@@ -94,6 +94,7 @@ function undergo({ machines, network }: Cluster, machine: Machine, fate: Fate): 
     }
     case "hung":
       machine.start(); // one that was down never comes to listen
+      machine.isHung = true;
       machine.disk.begin({ kind: "stall", at: 0, forMs: FOREVER_MS, server: machine.index });
       return;
     case "starved":

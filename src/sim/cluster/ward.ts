@@ -77,13 +77,24 @@ export function restlessness({ cluster, scenario, left }: Ward): string | null {
   if (waiting !== undefined) {
     return `n${waiting.index + 1} does not vote`;
   }
-  // An acceptor that refuses everything follows all the same, and a coordinator needs no values from others.
-  const isUseful = ({ index, isFailing, isStarved }: Machine): boolean => isFailing || (isStarved && cluster.coordinator() === index);
-  const mayVote = machines.filter((machine) => isUseful(machine) || survivors.includes(machine));
-  const gone = configuration.voters.find((voter) => !mayVote.some(({ index }) => census.identityOf(index) === voter));
+  const gone = configuration.voters.find((voter) => {
+    const holder = machines.find(({ index }) => census.identityOf(index) === voter);
+    return holder === undefined || (!survivors.includes(holder) && !mayKeepItsVote(cluster, holder));
+  });
   return gone !== undefined && configuration.voters.length > scenario.settings.minVoters
     ? `replica ${gone} still votes, and is gone`
     : null;
+}
+
+/**
+ * An acceptor that refuses everything follows all the same, and a coordinator needs no values from others. Whose disk hangs cannot say Hello
+ * on a new stream: where it lost the one to the coordinator others may hear it still, and nobody knows better than that it is cut off.
+ */
+function mayKeepItsVote(cluster: Cluster, { index, isFailing, isStarved, isHung }: Machine): boolean {
+  const coordinator = cluster.coordinator();
+  const isLive = (): boolean =>
+    coordinator !== null && cluster.server(coordinator)?.replicaStatus().live.includes(cluster.census.addressOf(index)) === true;
+  return isFailing || (isStarved && coordinator === index) || (isHung && !isLive());
 }
 
 /** How long that may take: each change waits for those before it, and whoever lost its vote often waits for long. Milliseconds. */
