@@ -117,9 +117,9 @@ async function demandRest(ward: Ward, look: Look, writes: boolean): Promise<bool
     writer.start();
   }
   await cluster.run(engine.now + boundMs * MICROS_A_MILLI, () => look.isWell && restlessness(ward) === null);
-  writer.isOver = true;
-  await cluster.run(engine.now + boundMs * MICROS_A_MILLI, () => writer.isIdle && look.isWell);
   const restless = restlessness(ward);
+  writer.isOver = true; // from now on one that is of no use may seem well
+  await cluster.run(engine.now + boundMs * MICROS_A_MILLI, () => writer.isIdle && look.isWell);
   if (restless !== null || !look.isWell) {
     watchers.fail(
       new Violation("liveness", `${restless ?? "the core is not well"} ${boundMs} ms after the cluster was well: ${look.trouble()}`),

@@ -2,7 +2,7 @@
  * What is asked of the servers that are not left behind: who of them must be well, and when their membership has come to rest: whoever
  * came back is a member, the autopilot has given each its vote, and nobody votes who is gone.
  */
-import type { ReplicaId } from "../../paxos/ids.js";
+import type { Address, ReplicaId } from "../../paxos/ids.js";
 import type { Scenario } from "../scenario/scenario.js";
 import type { Clients } from "../workload/clients.js";
 import { isWhole } from "./census.js";
@@ -92,9 +92,12 @@ export function restlessness({ cluster, scenario, left }: Ward): string | null {
  */
 function mayKeepItsVote(cluster: Cluster, { index, isFailing, isStarved, isHung }: Machine): boolean {
   const coordinator = cluster.coordinator();
-  const isLive = (): boolean =>
-    coordinator !== null && cluster.server(coordinator)?.replicaStatus().live.includes(cluster.census.addressOf(index)) === true;
-  return isFailing || (isStarved && coordinator === index) || (isHung && !isLive());
+  const live = (): readonly Address[] => (coordinator === null ? [] : (cluster.server(coordinator)?.replicaStatus().live ?? []));
+  return (
+    isFailing ||
+    (isStarved && coordinator === index) ||
+    (isHung && coordinator !== null && !live().includes(cluster.census.addressOf(index)))
+  );
 }
 
 /** How long that may take: each change waits for those before it, and whoever lost its vote often waits for long. Milliseconds. */
