@@ -43,6 +43,8 @@ const KILL_FOR_MS = 500;
 /** How long a server on an old disk may try to write, well below ABOUT_GRANTS grants; and how often it is looked whether it runs. */
 const TEMPT_MS = 1000;
 const TEMPT_MICROS = 100_000;
+/** How long it may take until both sides say who is turned away: the slowest disks take a while to start from. */
+const SAID_MS = 60_000;
 
 /** What runs on a disk that is not of the new lineage. */
 type Outsider = "older" | "rival";
@@ -124,7 +126,7 @@ export class SecondAge {
     }
     await cluster.run(engine.now + (ABOUT_MS + ABOUT_GRANTS * scenario.settings.grantMs) * MICROS_A_MILLI);
     clients.stop();
-    this.demandTurnedAway();
+    await this.demandTurnedAway();
     this.emptyOutsiders();
     if (watchers.failure === null) {
       const core = await heal({ cluster, nemesis: this.nemesis, scenario, clients }, splitPrng(prng));
@@ -183,31 +185,43 @@ export class SecondAge {
     }
   }
 
-  /** Both sides say what is wrong. */
-  private demandTurnedAway(): void {
-    const { cluster, outsiders, start } = this;
-    const own = cluster.server(start.target);
-    for (const [index, kind] of outsiders) {
-      const other = cluster.server(index);
-      if (own === null || other === null || cluster.watchers.failure !== null) {
-        continue;
-      }
-      this.demandSays(start.target, index, kind === "older" ? "from before a forced recovery" : "another forced recovery");
-      this.demandSays(index, start.target, kind === "older" ? "from before a forced recovery" : "another forced recovery");
-      cluster.tally.add(`${kind === "older" ? "older" : "rival"} lineage turned away`);
+  /** Both sides say what is wrong, as soon as both run. */
+  private async demandTurnedAway(): Promise<void> {
+    const { cluster, outsiders } = this;
+    const until = cluster.engine.now + SAID_MS * MICROS_A_MILLI;
+    while (this.unsaid() !== null && cluster.engine.now < until && cluster.watchers.failure === null) {
+      await cluster.run(cluster.engine.now + TEMPT_MICROS);
+    }
+    const unsaid = this.unsaid();
+    if (unsaid !== null) {
+      cluster.watchers.fail(new Violation("28", unsaid));
+    }
+    for (const kind of outsiders.values()) {
+      cluster.tally.add(`${kind} lineage turned away`);
     }
   }
 
-  private demandSays(who: number, about: number, what: string): void {
-    const { cluster } = this;
-    const { warnings = [], blocked } = cluster.server(who)?.replicaStatus() ?? {};
-    const address: Address = cluster.census.addressOf(about);
-    const own = cluster.census.addressOf(who);
-    if (![...warnings, blocked ?? ""].some((text) => text.includes(what) && (text.includes(address) || text.includes(own)))) {
-      cluster.watchers.fail(
-        new Violation("28", `n${who + 1} does not say that n${about + 1} is of another lineage: ${JSON.stringify([...warnings, blocked])}`),
-      );
+  /** Who does not say yet that another is of another lineage; null where all do. */
+  private unsaid(): string | null {
+    const { target } = this.start;
+    for (const [index, kind] of this.outsiders) {
+      const what = kind === "older" ? "from before a forced recovery" : "another forced recovery";
+      const silent = [
+        { who: target, about: index },
+        { who: index, about: target },
+      ].find((pair) => !this.says(pair, what));
+      if (silent !== undefined) {
+        return `n${silent.who + 1} does not say that n${silent.about + 1} is of another lineage`;
+      }
     }
+    return null;
+  }
+
+  private says({ who, about }: { readonly who: number; readonly about: number }, what: string): boolean {
+    const { census } = this.cluster;
+    const { warnings = [], blocked } = this.cluster.server(who)?.replicaStatus() ?? {};
+    const names: readonly Address[] = [census.addressOf(about), census.addressOf(who)];
+    return [...warnings, blocked ?? ""].some((text) => text.includes(what) && names.some((name) => text.includes(name)));
   }
 
   /** Their operators do as they are told: set the data aside and start with an empty disk. */
