@@ -4,7 +4,9 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ballot } from "./ballot.js";
 import { genesisConfiguration } from "./configuration.js";
+import { renewGrant } from "./grant.js";
 import { address, clusterId, diskId, type Lineage, NO_LINEAGE, replicaId, SLOT_ZERO } from "./ids.js";
 import { isAdmitted, isCounted, isKin, isKnownPeer } from "./membership.js";
 import { type Header, type Message, PEER_VERSION } from "./message.js";
@@ -93,7 +95,25 @@ test("a member of the same lineage is counted, and all that it says is handled",
   }
 });
 
+/** A grant to replica 2 is held; then the process at its address, of `lineage`, is gone. Whether the coordinator is taken for gone. */
+function isTakenForGone(lineage: Lineage): boolean {
+  const state = acquainted(lineage);
+  const peer = state.peers.get(N2);
+  assert.ok(peer !== undefined);
+  renewGrant(state, ballot(7, peer.replica));
+  step(state, { kind: "peerGone", address: N2, now: 2 });
+  return state.election.coordinatorGone;
+}
+
+test("a coordinator whose process is gone is taken for gone", () => {
+  assert.equal(isTakenForGone(LINEAGE), true);
+});
+
 for (const [name, lineage] of OTHER_LINEAGES) {
+  test(`the end of a server of another lineage that bears the coordinator's id says nothing of the coordinator: ${name}`, () => {
+    assert.equal(isTakenForGone(lineage), false);
+  });
+
   test(`a member that belongs to another lineage is not counted: ${name}`, () => {
     const state = acquainted(lineage);
     const peer = state.peers.get(N2);
