@@ -120,6 +120,14 @@ export function governing(history: History, slot: number): Configuration | undef
   return history.configurations.findLast((entry) => entry.from <= slot)?.configuration;
 }
 
+/** The votes of a slot, one for each ballot, that a quorum of C(slot) cast. */
+export function chosenVotes(history: History, slot: Slot): readonly Vote[] {
+  const configuration = governing(history, slot);
+  return configuration === undefined
+    ? []
+    : [...(history.votes.get(slot)?.values() ?? [])].filter(({ acceptors }) => isQuorumOf(configuration, (voter) => acceptors.has(voter)));
+}
+
 /** `record` is synced on the disk of the replica at `address`. */
 export function checkSynced(history: History, at: { readonly address: Address; readonly replica: ReplicaId }, record: WalRecord): void {
   if (record.kind === "accept") {
@@ -241,14 +249,9 @@ export function checkProposal(history: History, { ballot, slot, batch, epoch }: 
     () => `${formatBallot(ballot)} proposes in slot ${slot} what no promise asks for`,
   );
   // A lower ballot than the deciding one may still propose another value, late: no quorum can accept it any more.
-  const configuration = governing(history, slot);
-  for (const vote of history.votes.get(slot)?.values() ?? []) {
-    const chosen =
-      compareBallots(vote.ballot, ballot) < 0 &&
-      configuration !== undefined &&
-      isQuorumOf(configuration, (voter) => vote.acceptors.has(voter));
+  for (const vote of chosenVotes(history, slot)) {
     demand(
-      !chosen || vote.digest === batch.digest,
+      compareBallots(vote.ballot, ballot) >= 0 || vote.digest === batch.digest,
       11,
       () => `${formatBallot(ballot)} proposes another value in slot ${slot} than ${formatBallot(vote.ballot)}, which a quorum accepted`,
     );
@@ -368,11 +371,7 @@ export function checkApply(history: History, slot: Slot, batch: Batch): void {
   }
   demand(slot === history.decided.length + 1, 12, () => `slot ${slot} is decided before slot ${history.decided.length + 1}`);
   demand(!history.refused.has(batch.digest), 22, () => `slot ${slot} holds a batch that its proposer said it never proposed`);
-  const configuration = governing(history, slot);
-  const voted = [...(history.votes.get(slot)?.values() ?? [])].some(
-    (vote) =>
-      vote.digest === batch.digest && configuration !== undefined && isQuorumOf(configuration, (voter) => vote.acceptors.has(voter)),
-  );
+  const voted = chosenVotes(history, slot).some(({ digest }) => digest === batch.digest);
   demand(voted, 10, () => `slot ${slot} is decided without a quorum that has it on disk in one ballot`);
   addDecided(history, batch);
   const current = history.configurations.at(-1)?.configuration;

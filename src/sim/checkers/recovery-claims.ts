@@ -6,8 +6,7 @@
 import { type Ballot, compareBallots } from "../../paxos/ballot.js";
 import type { Batch } from "../../paxos/batch.js";
 import type { ReplicaId, Slot } from "../../paxos/ids.js";
-import { governing, type History } from "../../paxos/invariants.js";
-import { isQuorumOf } from "../../paxos/invariants-configuration.js";
+import { chosenVotes, type History } from "../../paxos/invariants.js";
 import type { Merged } from "../../paxos/merge.js";
 import { Violation } from "../observer.js";
 
@@ -49,12 +48,9 @@ function demand(holds: boolean, text: string): void {
 
 /** Whether one of `survivors` ever synced an acceptance of a slot in the ballot that decided it, or in a higher one. */
 function mayKnow(history: History, slot: Slot, survivors: ReadonlySet<ReplicaId>): boolean {
-  const configuration = governing(history, slot);
   const votes = [...(history.votes.get(slot)?.values() ?? [])];
-  const digest = history.decided[slot - 1]?.digest;
-  const deciding = votes.filter(
-    (vote) => vote.digest === digest && configuration !== undefined && isQuorumOf(configuration, (voter) => vote.acceptors.has(voter)),
-  );
+  const decided = history.decided[slot - 1]?.digest;
+  const deciding = chosenVotes(history, slot).filter(({ digest }) => digest === decided);
   const lowest = deciding.reduce<Ballot | null>(
     (least, { ballot }) => (least === null || compareBallots(ballot, least) < 0 ? ballot : least),
     null,

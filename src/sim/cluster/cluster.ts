@@ -27,7 +27,7 @@ import { Watchers } from "./watchers.js";
 export const SEGMENTS_KEPT = 8;
 
 export type ClusterOptions = {
-  /** Everyone who watches: of checkers that know one log, see `outsider`. */
+  /** Everyone who watches: checkers that know one log must leave out whom `isOutsider` names. */
   readonly observers: readonly Observer[];
   /** The time that the cluster lives in: its own, or that of a former one. */
   readonly world: { readonly engine: Engine; readonly tally: Tally };
@@ -93,10 +93,10 @@ export class Cluster {
           tally,
           watchers,
           onServer: (server, life) => {
+            if (isOutsider?.(index) === true) {
+              return;
+            }
             try {
-              if (isOutsider?.(index) === true) {
-                return;
-              }
               this.protocol.begin(index, server.replicaState, life);
             } catch (error) {
               watchers.fail(error);

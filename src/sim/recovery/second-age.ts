@@ -253,21 +253,17 @@ function secondScenario({ scenario, cluster }: FirstAge, { target }: Start, prng
 
 /** The whole log of the new directory, from slot 1 on. */
 function logOf({ cluster }: FirstAge, { merged, durable }: Made): readonly Batch[] {
-  const kept = recoveredLog(cluster.protocol.history, merged);
-  const log = [...kept];
-  for (let batch = nextOf(durable.learned, log); batch !== undefined; batch = nextOf(durable.learned, log)) {
+  const log = [...recoveredLog(cluster.protocol.history, merged)];
+  const learned: ReadonlyMap<number, Batch> = durable.learned;
+  for (let batch = learned.get(log.length + 1); batch !== undefined; batch = learned.get(log.length + 1)) {
     log.push(batch);
   }
-  for (const [slot, batch] of durable.learned) {
+  for (const [slot, batch] of learned) {
     if (log[slot - 1]?.digest !== batch.digest) {
       throw new Violation("recover", `the new directory holds another value for slot ${slot} than the tool said`);
     }
   }
   return log;
-}
-
-function nextOf(learned: ReadonlyMap<number, Batch>, log: readonly Batch[]): Batch | undefined {
-  return learned.get(log.length + 1);
 }
 
 /** A write of each value that the new lineage begins with, by nobody, before everything else. */

@@ -7,6 +7,7 @@ import { nextChance, nextInt, nextU32, type Prng, splitPrng } from "../../base/p
 import type { Address } from "../../paxos/ids.js";
 import type { Merged } from "../../paxos/merge.js";
 import type { Durable } from "../../paxos/record.js";
+import type { FileSystem } from "../../ports/file.js";
 import type { Random } from "../../ports/random.js";
 import { prepareRecovery, type Recovery, RecoveryRefused } from "../../server/forced-recovery.js";
 import { recoveryReport } from "../../server/recovery-report.js";
@@ -66,8 +67,9 @@ class Tool {
   private readonly disk: SimDisk;
   private readonly clock: MachineClock;
   private readonly random: Random;
-  private host: Host;
-  private lives = 1;
+  private lives = 0;
+  /** The present process of the tool, and the disk as it sees it. */
+  private run: { readonly host: Host; readonly files: FileSystem };
 
   constructor(bench: Bench, task: Task) {
     const { engine, tally, prng } = bench;
@@ -76,28 +78,26 @@ class Tool {
     this.disk = new SimDisk({ engine, tally, prng: splitPrng(prng), speeds: SPEEDS });
     this.clock = new MachineClock(engine, { mono: 0, wall: 0 });
     this.random = { bytes: (count) => Uint8Array.from({ length: count }, () => nextU32(prng) & 0xff) };
-    this.host = this.begin();
+    this.run = this.begin();
     for (const [path, files] of task.from) {
       this.disk.place(path, files);
     }
   }
 
-  private begin(): Host {
-    const host: Host = new Host(this.bench.engine, { index: -1, life: this.lives++ }, () => {});
-    this.host = host;
-    this.files = this.disk.fileSystemOf(host);
-    return host;
+  private begin(): Tool["run"] {
+    this.lives++;
+    const host = new Host(this.bench.engine, { index: -1, life: this.lives }, () => {});
+    return { host, files: this.disk.fileSystemOf(host) };
   }
-
-  private files!: ReturnType<SimDisk["fileSystemOf"]>;
 
   /** The tool looks into everything; what it says where it refuses. */
   async prepare(to: string): Promise<Recovery | RecoveryRefused> {
-    const { task, files, random } = this;
+    const { task, random } = this;
+    const { host, files } = this.run;
     const done = await this.finish(
       prepareRecovery({
         fileSystem: files,
-        clock: this.clock.portOf(this.host),
+        clock: this.clock.portOf(host),
         random,
         segmentBytes: task.segmentBytes,
         from: [...task.from.keys()],
@@ -116,18 +116,19 @@ class Tool {
   /** False where the power went meanwhile. */
   async carryOut(recovery: Recovery): Promise<boolean> {
     const { prng, tally } = this.bench;
+    const { host } = this.run;
     if (nextChance(prng, POWER_CHANCE)) {
-      this.host.planCrash({ boundary: null, count: nextInt(prng, 1, EFFECTS_MAX + 1), after: nextChance(prng, 0.5) });
+      host.planCrash({ boundary: null, count: nextInt(prng, 1, EFFECTS_MAX + 1), after: nextChance(prng, 0.5) });
     }
-    const done = await this.finish(recovery.carryOut().then(() => true));
-    this.host.planCrash(null);
-    if (done === true) {
+    await this.finish(recovery.carryOut());
+    host.planCrash(null);
+    if (host.alive) {
       await this.finish(recovery.release());
       return true;
     }
     tally.add("recovery interrupted");
     this.disk.losePower();
-    this.begin();
+    this.run = this.begin();
     return false;
   }
 
@@ -144,7 +145,7 @@ class Tool {
 
   /** What a start would find. */
   async result(directory: string): Promise<Pick<Made, "durable" | "files">> {
-    const read = present(await this.finish(readDirectory(this.files, directory)), "nothing ends the tool any more");
+    const read = present(await this.finish(readDirectory(this.run.files, directory)), "nothing ends the tool any more");
     await this.finish(read.release());
     const copy = this.disk.copy();
     for (const [path, files] of this.task.from) {
@@ -156,7 +157,7 @@ class Tool {
   /** Waits for work of the tool; null where the power went. */
   private async finish<T>(work: Promise<T>): Promise<T | null> {
     const { engine } = this.bench;
-    const { host } = this;
+    const { host } = this.run;
     let value: T | null = null;
     let isOver = false;
     let failure: unknown = null;

@@ -115,9 +115,15 @@ export class Clients {
     this.insistAs(this.writer, server, written);
   }
 
+  /** The key that is written through a server that is asked by itself. */
+  private keyFor(server: number): Key {
+    const { keys } = this.around;
+    return keys[server % keys.length] as Key;
+  }
+
   private insistAs(visitor: Client, server: number, written: () => void): void {
-    const { cluster, around } = this;
-    const key = around.keys[server % around.keys.length] as Key;
+    const { cluster } = this;
+    const key = this.keyFor(server);
     const again = (): void => {
       if (cluster.server(server) === null) {
         cluster.engine.after(AGAIN_MICROS, again);
@@ -136,7 +142,7 @@ export class Clients {
 
   /** Writes through `server` once, and waits for the answer no longer than a little more than `timeoutMs`. The server runs. */
   ask(server: number, timeoutMs: number, written: () => void): void {
-    const key = this.around.keys[server % this.around.keys.length] as Key;
+    const key = this.keyFor(server);
     (this.visitors[server] as Client).once({ server, key, kind: "put", timeoutMs }, ({ kind }) => {
       if (kind === "ok") {
         written();
