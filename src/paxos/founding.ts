@@ -216,7 +216,10 @@ export function takeIdentity(
   noteConfiguration(state, out);
   for (const peer of state.peers.values()) {
     // Hellos under an identity that came before ours: they could not be understood then.
-    peer.foreign ||= peer.replica !== VIRGIN && kinshipOf({ clusterId: cluster, lineage }, peer) !== "same";
+    if (peer.replica !== VIRGIN && kinshipOf({ clusterId: cluster, lineage }, peer) !== "same") {
+      peer.foreign = true;
+      peer.decided = SLOT_ZERO; // decided elsewhere: we do not lag behind it
+    }
     if (isCounted(state, peer)) {
       state.founding.holders.add(peer.replica);
       state.highestRound = Math.max(state.highestRound, peer.hello?.highestRound ?? 0);

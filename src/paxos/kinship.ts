@@ -21,7 +21,9 @@ export function kinshipOf(own: Origin, other: Origin): Kinship {
   return own.lineage.random === other.lineage.random ? "same" : "rival";
 }
 
-const WIPE = "Stop it, set its data directory aside, and start it again with an empty one: it joins by itself.";
+const WIPE =
+  "Stop it, set its data directory aside, and start it again with an empty one: it joins by itself. " +
+  "Only if recoveries were made apart from each other it may be the branch that is to go on: choose before you do.";
 
 /** Why the server at `address` is turned away, and what to do, for people; null for one that is not. `self`: the server that says so. */
 export function kinshipText(kinship: Kinship, self: string, address: string): string | null {

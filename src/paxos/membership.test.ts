@@ -6,11 +6,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ballot } from "./ballot.js";
 import { genesisConfiguration } from "./configuration.js";
+import { nominationDue } from "./election.js";
+import { takeIdentity } from "./founding.js";
 import { renewGrant } from "./grant.js";
-import { address, clusterId, diskId, type Lineage, NO_LINEAGE, replicaId, SLOT_ZERO } from "./ids.js";
+import { address, clusterId, diskId, type Lineage, NO_LINEAGE, replicaId, SLOT_ZERO, type Slot, slot } from "./ids.js";
 import { isAdmitted, isCounted, isKin, isKnownPeer } from "./membership.js";
 import { type Header, type Message, PEER_VERSION } from "./message.js";
-import { applyRecord, virginDurable } from "./record.js";
+import { applyRecord, type Durable, virginDurable } from "./record.js";
 import { type ReplicaState, step } from "./replica.js";
 import { loneReplica } from "./testing/lone-replica.js";
 
@@ -61,14 +63,22 @@ function headerOf(lineage: Lineage, cluster = CLUSTER): Header {
   return { clusterId: cluster, lineage, from: replicaId(2), epoch: 1 };
 }
 
-/** n1 of two, which has heard n2's Hello under this lineage. */
-function acquainted(lineage: Lineage): ReplicaState {
-  const state = loneReplica(N1, LIST);
+const IDENTITY = {
+  clusterId: CLUSTER,
+  lineage: LINEAGE,
+  replica: replicaId(1),
+  configuration: genesisConfiguration(LIST.map((listed, i) => ({ address: listed, diskId: DISKS[i] ?? DISK1 }))),
+} as const;
+
+/** n1 of two, on a disk that holds nothing yet. */
+function virgin(): { readonly state: ReplicaState; readonly durable: Durable } {
   const durable = virginDurable(DISK1);
   durable.boot = 1;
-  const configuration = genesisConfiguration(LIST.map((listed, i) => ({ address: listed, diskId: DISKS[i] ?? DISK1 })));
-  applyRecord(durable, { kind: "identity", clusterId: CLUSTER, lineage: LINEAGE, replica: replicaId(1), configuration });
-  step(state, { kind: "start", durable, now: 0 });
+  return { state: loneReplica(N1, LIST), durable };
+}
+
+/** n2 says Hello under this lineage. */
+function hearHello(state: ReplicaState, lineage: Lineage, decided: Slot): void {
   const hello = {
     kind: "hello",
     peerVersion: PEER_VERSION,
@@ -77,12 +87,33 @@ function acquainted(lineage: Lineage): ReplicaState {
     address: N2,
     clientAddress: "",
     list: [],
-    decided: SLOT_ZERO,
+    decided,
     highestRound: 0,
   } as const;
   step(state, { kind: "receive", address: N2, header: headerOf(lineage), message: hello, now: 1 });
+}
+
+/** n1 of two, which has heard n2's Hello under this lineage. */
+function acquainted(lineage: Lineage): ReplicaState {
+  const { state, durable } = virgin();
+  applyRecord(durable, { kind: "identity", ...IDENTITY });
+  step(state, { kind: "start", durable, now: 0 });
+  hearHello(state, lineage, SLOT_ZERO);
   return state;
 }
+
+/** How much longer n1 waits until it stands: it heard, while its disk was empty, how far n2 of `lineage` knows its log, and was given its identity then. */
+function waitsFor(lineage: Lineage): number {
+  const { state, durable } = virgin();
+  step(state, { kind: "start", durable, now: 0 });
+  hearHello(state, lineage, slot(1_000_000));
+  takeIdentity(state, [], IDENTITY);
+  return nominationDue(state) - state.election.waitUntil;
+}
+
+test("a server that lags behind a member of its lineage gives others the first try", () => {
+  assert.ok(waitsFor(LINEAGE) > 0);
+});
 
 const kinds = Object.entries(KINDS) as ReadonlyArray<[Message["kind"], boolean]>;
 
@@ -110,6 +141,12 @@ test("a coordinator whose process is gone is taken for gone", () => {
 });
 
 for (const [name, lineage] of OTHER_LINEAGES) {
+  if (lineage !== NO_LINEAGE) {
+    test(`nobody lags behind a log of another lineage: ${name}`, () => {
+      assert.equal(waitsFor(lineage), 0);
+    });
+  }
+
   test(`the end of a server of another lineage that bears the coordinator's id says nothing of the coordinator: ${name}`, () => {
     assert.equal(isTakenForGone(lineage), false);
   });
