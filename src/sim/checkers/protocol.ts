@@ -114,6 +114,11 @@ export class ProtocolChecker implements Observer {
     this.disks.delete(server);
   }
 
+  /** What the disk of a server was told to hold; undefined for an empty one on which nothing began yet. */
+  diskOf(server: number): Readonly<Durable> | undefined {
+    return this.disks.get(server);
+  }
+
   /** The id that is on the disk of a server, as far as it was told; VIRGIN on an empty one. */
   identityOf(server: number): ReplicaId {
     return this.disks.get(server)?.replica ?? VIRGIN;

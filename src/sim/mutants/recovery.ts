@@ -4,6 +4,7 @@ import { type Hunt, type Mutant, swarm } from "./mutant.js";
 const KINSHIP = "paxos/kinship.js";
 const MERGE = "paxos/merge.js";
 const RECOVERY = "server/forced-recovery.js";
+const NEW_LIFE = "paxos/new-life.js";
 
 /** Seeds that lose a quorum for good recover at their end. */
 const LOST_QUORUM = swarm("blocked");
@@ -87,6 +88,54 @@ export const RECOVERY_MUTANTS: readonly Mutant[] = [
         file: MERGE,
         find: "absentQuorum: possible.some((one) => isQuorum(one, isAbsent)),",
         put: "absentQuorum: !MUTANT && possible.some((one) => isQuorum(one, isAbsent)),",
+      },
+    ],
+  },
+  {
+    id: "s58",
+    name: "A recovery says that it is done before its last rename is on disk.",
+    hunt: LOST_QUORUM,
+    edits: [
+      {
+        file: "storage/layout.js",
+        find: "FORMAT_FILE));\n        await fileSystem.syncDirectory(directory);",
+        put: "FORMAT_FILE));\n        MUTANT && name !== FORMAT_TEMP ? null : await fileSystem.syncDirectory(directory);",
+      },
+    ],
+  },
+  {
+    id: "s59",
+    name: "A recovery takes for decided only what the disk knows that its snapshot comes from.",
+    hunt: LOST_QUORUM,
+    edits: [
+      {
+        file: MERGE,
+        find: "(disk.decided > most ? disk.decided : most)",
+        put: "(disk.decided > most && (!MUTANT || disk === first) ? disk.decided : most)",
+      },
+    ],
+  },
+  {
+    id: "s60",
+    name: "After a recovery no other server is electable.",
+    hunt: LOST_QUORUM,
+    edits: [
+      {
+        file: NEW_LIFE,
+        find: "electable: entry.electable || isVoter(before, entry.replica)",
+        put: "electable: !MUTANT && (entry.electable || isVoter(before, entry.replica))",
+      },
+    ],
+  },
+  {
+    id: "s61",
+    name: "A recovery takes two disks that were started as often for two copies of one.",
+    hunt: LOST_QUORUM,
+    edits: [
+      {
+        file: MERGE,
+        find: "one.durable.replica === durable.replica)",
+        put: "(MUTANT ? one.durable.boot === durable.boot : one.durable.replica === durable.replica))",
       },
     ],
   },

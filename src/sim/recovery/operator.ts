@@ -8,7 +8,8 @@ import { nextChance, nextInt, type Prng, splitPrng } from "../../base/prng.js";
 import type { Configuration } from "../../paxos/configuration.js";
 import { type ReplicaId, VIRGIN } from "../../paxos/ids.js";
 import { isQuorumOf } from "../../paxos/invariants-configuration.js";
-import { checkRecoveryClaims } from "../checkers/recovery-claims.js";
+import { checkNewLineage } from "../checkers/new-lineage.js";
+import { checkRecoveryClaims, checkRefusal } from "../checkers/recovery-claims.js";
 import { isWhole } from "../cluster/census.js";
 import { DIRECTORY } from "../cluster/machine.js";
 import type { Failure } from "../cluster/watchers.js";
@@ -76,7 +77,6 @@ class Operator {
       return null;
     }
     cluster.tally.add(made.merged.absentQuorum ? "recovery that may lose" : "recovery that loses nothing");
-    checkRecoveryClaims(cluster.protocol.history, made.merged, new Set(given.map((index) => this.identityOf(index))));
     const disks = new Map<number, OutsiderDisk>();
     for (const index of this.someOlder(survivors)) {
       disks.set(index, { files: this.filesOf(index), kind: "older" });
@@ -133,7 +133,7 @@ class Operator {
     return new Map(left.map(({ index, disk }) => [index, present(disk.copy().get(DIRECTORY), "a disk that a server ran on")]));
   }
 
-  /** Uses the tool; null where it refuses. */
+  /** Uses the tool, and holds what it says and makes against what the run knows; null where it refuses, rightly. */
   private async use(given: readonly number[], target: number): Promise<Made | null> {
     const { cluster, scenario } = this.first;
     const { engine, tally, watchers } = cluster;
@@ -144,6 +144,14 @@ class Operator {
     for (const line of result.kind === "made" ? result.report : [result.text]) {
       watchers.tell((observer) => observer.operated?.(engine.now, line));
     }
-    return result.kind === "made" ? result : null;
+    const { history } = cluster.protocol;
+    const told = given.map((index) => present(cluster.protocol.diskOf(index), "a disk that a server ran on"));
+    if (result.kind === "refused") {
+      checkRefusal(result.text, told);
+      return null;
+    }
+    checkRecoveryClaims(history, result.merged, told);
+    checkNewLineage(history, result, { survivors: told, address });
+    return result;
   }
 }

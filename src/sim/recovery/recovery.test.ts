@@ -4,13 +4,16 @@
  */
 import { equal, ok, throws } from "node:assert/strict";
 import { test } from "node:test";
+import { ZERO_HASH } from "../../base/hash64.js";
 import { ballot } from "../../paxos/ballot.js";
 import { type Batch, commandsBatch } from "../../paxos/batch.js";
 import type { Configuration } from "../../paxos/configuration.js";
 import { address, clusterId, diskId, replicaId, slot } from "../../paxos/ids.js";
 import { checkApply, checkSynced, createHistory, type History, historyAfterRecovery } from "../../paxos/invariants.js";
 import type { Merged } from "../../paxos/merge.js";
-import { checkRecoveryClaims } from "../checkers/recovery-claims.js";
+import { applyRecord, type Durable, virginDurable } from "../../paxos/record.js";
+import { checkNewLineage } from "../checkers/new-lineage.js";
+import { checkRecoveryClaims, checkRefusal, type Told } from "../checkers/recovery-claims.js";
 import { runScenario } from "../run.js";
 import { drawScenario } from "../scenario/draw.js";
 import { drain } from "../testing/drain.js";
@@ -93,26 +96,122 @@ function merged(entries: readonly Batch[], decided: number, absentQuorum: boolea
   return { base: null, entries, decided: slot(decided), last: slot(entries.length), absentQuorum } as unknown as Merged;
 }
 
+/** The disk of a replica of `threeSlots`, when it stopped. */
+function told(replica: typeof A, decided: number): Told {
+  const disk = virginDurable(diskId(String(replica).padStart(32, "0")));
+  applyRecord(disk, { kind: "identity", clusterId: clusterId(1n), lineage: { number: 1, random: 1n }, replica, configuration: VOTERS });
+  const accepts: ReadonlyArray<readonly [number, number, typeof A, Batch]> =
+    replica === C
+      ? [
+          [1, 1, A, ONE],
+          [3, 1, C, OTHER],
+        ]
+      : [
+          [1, 1, A, ONE],
+          [2, 1, A, TWO],
+          [3, 2, A, THREE],
+        ];
+  for (const [index, round, by, batch] of accepts) {
+    applyRecord(disk, { kind: "accept", ballot: ballot(round, by), slot: slot(index), batch });
+  }
+  applyRecord(disk, { kind: "decided", slot: slot(decided) });
+  return disk;
+}
+
 test("a recovery that keeps what the survivors know, and says what may be lost, is believed", () => {
   const history = threeSlots();
-  checkRecoveryClaims(history, merged([ONE, TWO, THREE], 1, false), new Set([B, C]));
-  checkRecoveryClaims(history, merged([ONE], 1, true), new Set([C]));
+  checkRecoveryClaims(history, merged([ONE, TWO, THREE], 1, false), [told(B, 1), told(C, 1)]);
+  checkRecoveryClaims(history, merged([ONE], 1, true), [told(C, 1)]);
   // Nobody who is left had heard of ballot 2.1.
-  checkRecoveryClaims(history, merged([ONE, TWO, OTHER], 1, true), new Set([C]));
+  checkRecoveryClaims(history, merged([ONE, TWO, OTHER], 1, true), [told(C, 1)]);
 });
 
 test("what was known to be decided and is lost, or called decided and was not, is noticed", () => {
   const history = threeSlots();
-  throws(() => checkRecoveryClaims(history, merged([ONE, OTHER], 2, true), new Set([B])), /slot 2 was known to be decided/);
-  throws(() => checkRecoveryClaims(history, merged([ONE, TWO, THREE, OTHER], 4, true), new Set([B])), /calls slot 4 decided/);
+  throws(() => checkRecoveryClaims(history, merged([ONE, OTHER, THREE], 2, true), [told(B, 1)]), /slot 2 was known to be decided/);
+  throws(() => checkRecoveryClaims(history, merged([ONE, TWO, THREE, OTHER], 4, true), [told(B, 1)]), /calls slot 4 decided/);
 });
 
 test("a loss that the tool denies is noticed", () => {
-  throws(() => checkRecoveryClaims(threeSlots(), merged([ONE, TWO], 2, false), new Set([C])), /slot 3 was decided and is lost, although/);
+  throws(() => checkRecoveryClaims(threeSlots(), merged([ONE, TWO], 2, false), [told(C, 1)]), /slot 3 was decided and is lost, although/);
 });
 
 test("a value that a survivor had accepted in the deciding ballot, or later, must be kept", () => {
-  throws(() => checkRecoveryClaims(threeSlots(), merged([ONE, TWO, OTHER], 1, true), new Set([B, C])), /a survivor had accepted the value/);
+  throws(
+    () => checkRecoveryClaims(threeSlots(), merged([ONE, TWO, OTHER], 1, true), [told(B, 1), told(C, 1)]),
+    /a survivor had accepted the value/,
+  );
+});
+
+test("a log that ends before what survivors hold, or know, is noticed although voters are missing", () => {
+  throws(() => checkRecoveryClaims(threeSlots(), merged([ONE, TWO], 1, true), [told(B, 1)]), /hold values up to slot 3/);
+  throws(() => checkRecoveryClaims(threeSlots(), merged([ONE, TWO, THREE], 1, true), [told(B, 2)]), /a survivor knows it up to slot 2/);
+});
+
+test("the tool may refuse what has no state, or a gap below what is known to be decided, and nothing else", () => {
+  const joiner = virginDurable(diskId("9".padStart(32, "0")));
+  applyRecord(joiner, {
+    kind: "identity",
+    clusterId: clusterId(1n),
+    lineage: { number: 1, random: 1n },
+    replica: replicaId(4),
+    configuration: { ...VOTERS, epoch: 2, prevEpoch: 1 },
+  });
+  checkRefusal("it has no state", [joiner]);
+  checkRefusal("slot 2 is not there", [told(C, 3)]);
+  throws(() => checkRefusal("it does not like it", [told(B, 3)]), /refuses what can be recovered, up to slot 3: it does not like it/);
+  throws(() => checkRefusal("it does not like it", [joiner, told(C, 1)]), /up to slot 1/);
+});
+
+const HERE = address("127.0.0.1:9001");
+/** What a recovery of three slots makes for B's place. */
+const NEW: Configuration = {
+  epoch: 2,
+  prevEpoch: 1,
+  voters: [replicaId(4)],
+  tieBreak: replicaId(4),
+  roster: [...VOTERS.roster.slice(1), { replica: replicaId(4), address: HERE, diskId: diskId("4".padStart(32, "0")), electable: true }],
+  nextReplicaId: replicaId(5),
+};
+
+/** A new directory with this configuration at its end, and what is checked of it. `change`: what else is done to its disk. */
+function checkMade(configuration: Configuration, change: (disk: Durable) => void = () => {}): void {
+  const disk = virginDurable(diskId("4".padStart(32, "0")));
+  applyRecord(disk, {
+    kind: "identity",
+    clusterId: clusterId(1n),
+    lineage: { number: 2, random: 7n },
+    replica: replicaId(4),
+    configuration: VOTERS,
+  });
+  applyRecord(disk, { kind: "promise", ballot: ballot(3, replicaId(4)) });
+  const end: Batch = { kind: "configuration", payload: new Uint8Array(), digest: ZERO_HASH, configuration };
+  for (const [index, batch] of [ONE, TWO, THREE, OTHER, end].entries()) {
+    applyRecord(disk, { kind: "learn", slot: slot(index + 1), batch });
+  }
+  applyRecord(disk, { kind: "decided", slot: slot(5) });
+  change(disk);
+  checkNewLineage(threeSlots(), { merged: merged([ONE, TWO, THREE], 3, false), durable: disk }, { survivors: [told(B, 1)], address: HERE });
+}
+
+test("the directory that a recovery makes is believed where nothing is missing", () => {
+  checkMade(NEW);
+});
+
+test("each thing that is wrong with the new directory is noticed", () => {
+  const rest = NEW.roster.slice(1);
+  const [first = rest[0]] = NEW.roster;
+  ok(first !== undefined);
+  throws(() => checkMade({ ...NEW, voters: [B, replicaId(4)] }), /is not the only voter/);
+  throws(() => checkMade({ ...NEW, prevEpoch: 0 }), /makes epoch 2 from 0/);
+  throws(() => checkMade({ ...NEW, roster: rest }), /has forgotten replica 2/);
+  throws(() => checkMade({ ...NEW, roster: [{ ...first, electable: false }, ...rest] }), /lets replica 2 never vote again/);
+  throws(() => checkMade({ ...NEW, nextReplicaId: replicaId(4) }), /somebody may have had/);
+  throws(() => checkMade(NEW, (disk) => disk.learned.delete(slot(5))), /holds 1 entries behind what was kept/);
+  throws(() => checkMade(NEW, (disk) => disk.learned.set(slot(2), OTHER)), /another value for slot 2/);
+  throws(() => checkMade(NEW, (disk) => Object.assign(disk, { promised: ballot(2, replicaId(4)) })), /promises 2.4, and 2.1 was promised/);
+  throws(() => checkMade(NEW, (disk) => Object.assign(disk, { lineage: { number: 1, random: 7n } })), /is of lineage 1/);
+  throws(() => checkMade(NEW, (disk) => Object.assign(disk, { hint: slot(4), learned: new Map(disk.learned) })), /knows slots up to 4/);
 });
 
 test("the history of the new lineage is the log that was kept, and counts its last voters alone", () => {

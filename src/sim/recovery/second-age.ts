@@ -2,13 +2,13 @@
  * What comes after a forced recovery (PROTOCOL §4.7): the cluster goes on from the one new directory while servers on disks of before, or of
  * another recovery made apart, are still about; then these are emptied, and all join. Nothing of the old lineages may reach the new one.
  */
+import { present } from "../../base/assert.js";
 import { nextChance, nextInt, type Prng, splitPrng } from "../../base/prng.js";
-import type { Batch } from "../../paxos/batch.js";
 import type { Address } from "../../paxos/ids.js";
-import { historyAfterRecovery } from "../../paxos/invariants.js";
+import { type History, historyAfterRecovery } from "../../paxos/invariants.js";
 import { KinshipChecker } from "../checkers/kinship-checker.js";
+import { logOfNewLineage } from "../checkers/new-lineage.js";
 import { OfOneLineage } from "../checkers/of-one-lineage.js";
-import { recoveredLog } from "../checkers/recovery-claims.js";
 import { StateChecker } from "../checkers/states.js";
 import { checkWholeRun } from "../checkers/whole-run.js";
 import type { WitnessChecker } from "../checkers/witness.js";
@@ -70,6 +70,8 @@ export class SecondAge {
   private readonly outsiders = new Map<number, Outsider>();
   /** What explains the values that the new lineage begins with. */
   private readonly inherited: readonly Operation[];
+  /** Where voters were in the configuration that the recovery began from, and members that were to vote as soon as they could. */
+  private readonly votersBefore: ReadonlySet<Address>;
 
   constructor(first: FirstAge, start: Start, prng: Prng) {
     this.first = first;
@@ -77,9 +79,10 @@ export class SecondAge {
     this.prng = prng;
     const { engine, tally, protocol } = first.cluster;
     this.scenario = secondScenario(first, start, prng);
-    const log = logOf(first, start.made);
+    const log = logOfNewLineage(protocol.history, start.made);
     this.witness = first.witness.afterRecovery(log, this.scenario.settings.sessionsMax, engine.now);
     this.inherited = inheritedOf(this.witness, first.clients.keys);
+    this.votersBefore = votersIn(historyAfterRecovery(protocol.history, log.slice(0, start.made.merged.last)));
     const states = new StateChecker(this.witness.model);
     this.kinship = new KinshipChecker((server) => this.cluster.server(server)?.replicaState.durable);
     const belongs = (server: number): boolean => !this.outsiders.has(server);
@@ -131,6 +134,7 @@ export class SecondAge {
     if (watchers.failure === null) {
       const core = await heal({ cluster, nemesis: this.nemesis, scenario, clients }, splitPrng(prng));
       if (core.length > 0) {
+        this.demandVotes(core);
         await clients.readAll(core);
       }
       const witnessed = this.first.clients.history.map(
@@ -224,6 +228,19 @@ export class SecondAge {
     return [...warnings, blocked ?? ""].some((text) => text.includes(what) && names.some((name) => text.includes(name)));
   }
 
+  /** Who voted before the recovery, or was to vote as soon as it could, votes again: by the old roster, not by what the recovery made of it. */
+  private demandVotes(core: readonly number[]): void {
+    const { cluster, scenario } = this;
+    const { removeAfterMs, failRate } = scenario.settings;
+    if (removeAfterMs === 0 || failRate > 0 || cluster.watchers.failure !== null) {
+      return; // nobody is given its vote, or may keep it
+    }
+    const silent = core.find((index) => this.votersBefore.has(cluster.census.addressOf(index)) && !cluster.census.isVoter(index));
+    if (silent !== undefined) {
+      cluster.watchers.fail(new Violation("recover", `n${silent + 1} voted before the recovery, and never again`));
+    }
+  }
+
   /** Their operators do as they are told: set the data aside and start with an empty disk. */
   private emptyOutsiders(): void {
     for (const index of [...this.outsiders.keys()]) {
@@ -251,19 +268,10 @@ function secondScenario({ scenario, cluster }: FirstAge, { target }: Start, prng
   };
 }
 
-/** The whole log of the new directory, from slot 1 on. */
-function logOf({ cluster }: FirstAge, { merged, durable }: Made): readonly Batch[] {
-  const log = [...recoveredLog(cluster.protocol.history, merged)];
-  const learned: ReadonlyMap<number, Batch> = durable.learned;
-  for (let batch = learned.get(log.length + 1); batch !== undefined; batch = learned.get(log.length + 1)) {
-    log.push(batch);
-  }
-  for (const [slot, batch] of learned) {
-    if (log[slot - 1]?.digest !== batch.digest) {
-      throw new Violation("recover", `the new directory holds another value for slot ${slot} than the tool said`);
-    }
-  }
-  return log;
+/** Addresses of those that vote at the end of a log, or may as soon as they can. */
+function votersIn({ configurations }: History): ReadonlySet<Address> {
+  const { voters, roster } = present(configurations.at(-1), "a log begins with a configuration").configuration;
+  return new Set(roster.filter((entry) => entry.electable || voters.includes(entry.replica)).map(({ address }) => address));
 }
 
 /** A write of each value that the new lineage begins with, by nobody, before everything else. */

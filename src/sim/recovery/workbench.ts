@@ -143,8 +143,11 @@ class Tool {
     return to;
   }
 
-  /** What a start would find. */
+  /** What a start would find, even where the power goes as soon as the tool says that it is done. */
   async result(directory: string): Promise<Pick<Made, "durable" | "files">> {
+    this.run.host.kill();
+    this.disk.losePower();
+    this.run = this.begin();
     const read = present(await this.finish(readDirectory(this.run.files, directory)), "nothing ends the tool any more");
     await this.finish(read.release());
     const copy = this.disk.copy();
