@@ -86,17 +86,32 @@ const SCHEDULES: Readonly<Record<string, Schedule>> = {
       left: [],
     };
   },
-  /** The only server that reaches a quorum was away and lags: it must be elected all the same. */
+  /**
+   * The only server that reaches a quorum was away and lags: it must be elected all the same, although the others, whose disks were slow when
+   * their links were lost, have accepted what nobody decided. It comes back while the coordinator that they had still offers it that, or when it no longer does.
+   */
   "constrained election": (base, prng) => {
     const order = shuffled(prng, range(5));
     const late = present(order[0], "five servers");
+    const others = order.slice(1);
+    const lostAt = SETTLED_MS + 7900;
+    const keepSlots = pick(prng, [0, 1000]);
+    const { clients, weights } = base.workload;
+    // By then a coordinator that lost its quorum has stepped down.
+    const steppedDownMs = 2 * base.settings.grantMs + 1000;
+    const returnsAt = lostAt + pick(prng, [100, steppedDownMs, steppedDownMs]);
     return {
       servers: 5,
       durationMs: 20_000,
       // It must keep its vote while it is away: without one nobody could be elected.
-      settings: { ...base.settings, keepSlots: pick(prng, [0, 1000]), removeAfterMs: 0 },
-      faults: [{ kind: "split", at: SETTLED_MS, forMs: 8000, groups: [[late], order.slice(1)] }],
-      held: [{ kind: "star", at: SETTLED_MS + 7900, forMs: FOREVER_MS, order }],
+      settings: { ...base.settings, keepSlots, removeAfterMs: 0 },
+      // Something is always under way, also when the links are lost.
+      workload: { ...base.workload, pauseMs: 20 * clients, weights: { ...weights, put: 6 } },
+      faults: [
+        { kind: "split", at: SETTLED_MS, forMs: returnsAt - SETTLED_MS, groups: [[late], others] },
+        ...others.map((server): Fault => ({ kind: "slow", at: lostAt - 900, forMs: 1000, server, byMs: 20 })),
+      ],
+      held: [{ kind: "star", at: lostAt, forMs: FOREVER_MS, order }],
       core: [late],
       left: [],
     };
