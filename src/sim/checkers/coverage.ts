@@ -19,6 +19,7 @@ const RARE: ReadonlySet<string> = new Set([
   "one by one: blocked",
   "recovery interrupted",
   "rival lineage turned away",
+  "recovered once more",
 ]);
 
 /** What the network and the disk did because of them. */
@@ -137,6 +138,7 @@ const RECOVERY: readonly string[] = [
   "rival lineage turned away",
   "message of another lineage turned away",
   "went on after recovery",
+  "recovered once more",
 ];
 
 /** What the clients were told. */

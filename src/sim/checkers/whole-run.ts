@@ -8,14 +8,16 @@ import type { Operation } from "../workload/operation.js";
 import { checkEnd } from "./durability.js";
 import type { WitnessChecker } from "./witness.js";
 
+/** What clients did before those of the run. `witnessed`: as the witness of the run may know it; `seen`: as it explains what is seen now. */
+export type Earlier = { readonly witnessed: readonly Operation[]; readonly seen: readonly Operation[] };
+
 export type WholeRun = {
   readonly cluster: Cluster;
   readonly witness: WitnessChecker;
   readonly clients: Clients;
   /** Those that every key was read through at the end. */
   readonly servers: readonly number[];
-  /** What clients did before those of the run. `witnessed`: as the witness of the run may know it; `seen`: as it explains what is seen now. */
-  readonly earlier?: { readonly witnessed: readonly Operation[]; readonly seen: readonly Operation[] };
+  readonly earlier?: Earlier;
 };
 
 /** Fails the run where it broke a promise. */

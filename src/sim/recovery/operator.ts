@@ -24,23 +24,42 @@ const NEEDLESS_CHANCE = 0.05;
 /** Of recoveries where more than one directory is left: given all of them, and made twice, apart. */
 const ALL_CHANCE = 0.6;
 const RIVAL_CHANCE = 0.4;
+/** How likely what came of a recovery is recovered once more. */
+const AGAIN_CHANCE = 0.25;
 /** How likely a server of before is started on its old disk, and how likely all power is lost when the servers are stopped. */
 const OUTSIDER_CHANCE = 0.6;
 const POWER_CHANCE = 0.3;
 
-/** Recovers where it is due, and runs what comes after. The first promise that was broken; null where none was. */
+/** Recovers where it is due, runs what comes after, and now and then recovers that once more. The first promise that was broken; null where none was. */
 export async function recoverNowAndThen(first: FirstAge, prng: Prng): Promise<Failure | null> {
   const { cluster, scenario } = first;
   const isBlocked = !cluster.census.isSomeQuorum(({ unusable }) => unusable === null);
   if (cluster.protocol.decided === 0 || scenario.held.length > 0 || (!isBlocked && !nextChance(prng, NEEDLESS_CHANCE))) {
     return null;
   }
+  for (let age = first; ; ) {
+    const next = await recover(age, prng);
+    if (!(next instanceof SecondAge)) {
+      return next;
+    }
+    if (!nextChance(prng, AGAIN_CHANCE)) {
+      return null;
+    }
+    age = next.over();
+    cluster.tally.add("recovered once more");
+  }
+}
+
+/** What came after it; else the promise that was broken, or null where there is nothing to recover. */
+async function recover(age: FirstAge, prng: Prng): Promise<SecondAge | Failure | null> {
+  const { watchers } = age.cluster;
   try {
-    const operator = new Operator(first, prng);
-    return operator.isHopeless ? null : await operator.recover();
+    const operator = new Operator(age, prng);
+    const next = operator.isHopeless ? null : await operator.recover();
+    return (await next?.run()) ?? next;
   } catch (error) {
-    cluster.watchers.fail(error);
-    return cluster.watchers.failure;
+    watchers.fail(error);
+    return watchers.failure;
   }
 }
 
@@ -65,7 +84,8 @@ class Operator {
     return this.files.size === 0;
   }
 
-  async recover(): Promise<Failure | null> {
+  /** Null where the tool refuses, rightly. */
+  async recover(): Promise<SecondAge | null> {
     const { cluster } = this.first;
     const { prng } = this;
     const survivors = [...this.files.keys()];
@@ -89,7 +109,7 @@ class Operator {
       }
     }
     disks.delete(target);
-    return await new SecondAge(this.first, { made, target, disks }, prng).run();
+    return new SecondAge(this.first, { made, target, disks }, prng);
   }
 
   private filesOf(index: number): Files {

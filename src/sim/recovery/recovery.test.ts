@@ -26,12 +26,17 @@ test("after a forced recovery the cluster goes on, and turns away who is of anot
   for (const seed of RECOVERING) {
     const { violation, tally } = await runScenario(drawScenario(seed), { drain });
     equal(violation, null, `seed ${seed}: ${violation?.message}`);
-    equal(tally.of("went on after recovery"), 1, `seed ${seed} did not recover: draw other seeds`);
+    ok(tally.of("went on after recovery") > 0, `seed ${seed} did not recover: draw other seeds`);
     for (const [name, count] of tally.counts) {
       seen.set(name, (seen.get(name) ?? 0) + count);
     }
   }
-  for (const name of ["recovery that may lose", "recovery that loses nothing", "message of another lineage turned away"]) {
+  for (const name of [
+    "recovery that may lose",
+    "recovery that loses nothing",
+    "message of another lineage turned away",
+    "recovered once more",
+  ]) {
     ok((seen.get(name) ?? 0) > 0, `${name} was not seen`);
   }
 });
@@ -41,7 +46,7 @@ test("the same seed gives the same recovery", async () => {
   const first = await runScenario(drawScenario(seed), { drain });
   const second = await runScenario(drawScenario(seed), { drain });
   equal(first.traceHash, second.traceHash);
-  ok(first.tally.of("went on after recovery") === 1);
+  ok(first.tally.of("went on after recovery") > 0);
 });
 
 const A = replicaId(1);

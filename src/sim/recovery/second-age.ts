@@ -10,7 +10,7 @@ import { KinshipChecker } from "../checkers/kinship-checker.js";
 import { logOfNewLineage } from "../checkers/new-lineage.js";
 import { OfOneLineage } from "../checkers/of-one-lineage.js";
 import { StateChecker } from "../checkers/states.js";
-import { checkWholeRun } from "../checkers/whole-run.js";
+import { checkWholeRun, type Earlier } from "../checkers/whole-run.js";
 import type { WitnessChecker } from "../checkers/witness.js";
 import { Cluster } from "../cluster/cluster.js";
 import { heal } from "../cluster/healing.js";
@@ -24,13 +24,15 @@ import { Clients, type World } from "../workload/clients.js";
 import type { Operation } from "../workload/operation.js";
 import type { Files, Made } from "./workbench.js";
 
-/** A run that is over, to go on from. `observers`: those that know of no log. */
+/** A run that is over, or what came of a recovery, to go on from. `observers`: those that know of no log. */
 export type FirstAge = {
   readonly scenario: Scenario;
   readonly cluster: Cluster;
   readonly witness: WitnessChecker;
   readonly clients: Clients;
   readonly observers: readonly Observer[];
+  /** What clients did in the ages before it. */
+  readonly earlier?: Earlier;
 };
 
 const MICROS_A_MILLI = 1000;
@@ -137,17 +139,28 @@ export class SecondAge {
         this.demandVotes(core);
         await clients.readAll(core);
       }
-      const witnessed = this.first.clients.history.map(
-        (operation): Operation => ({ ...operation, outcome: "unknown", output: null, end: null }),
-      );
-      const seen = this.start.made.merged.absentQuorum ? this.inherited : this.first.clients.history;
-      checkWholeRun({ cluster, witness: this.witness, clients, servers: core, earlier: { witnessed, seen } });
+      checkWholeRun({ cluster, witness: this.witness, clients, servers: core, earlier: this.earlier });
     }
     cluster.tally.add("message of another lineage turned away", this.kinship.turnedAway);
     if (watchers.failure === null) {
       cluster.tally.add("went on after recovery");
     }
     return watchers.failure;
+  }
+
+  /** Once it has run: as an age to go on from. */
+  over(): FirstAge {
+    const { scenario, cluster, witness, clients, earlier } = this;
+    return { scenario, cluster, witness, clients, observers: this.first.observers, earlier };
+  }
+
+  private get earlier(): Earlier {
+    const { clients, earlier } = this.first;
+    const witnessed = clients.history.map((operation): Operation => ({ ...operation, outcome: "unknown", output: null, end: null }));
+    return {
+      witnessed: [...(earlier?.witnessed ?? []), ...witnessed],
+      seen: this.start.made.merged.absentQuorum ? this.inherited : [...(earlier?.seen ?? []), ...clients.history],
+    };
   }
 
   /** The new server, those on old disks, and, unless a rival might take them, those with empty ones. */
