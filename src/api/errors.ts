@@ -22,6 +22,14 @@ export function ofStoreError(error: StoreError): ApiError {
   return { status: STATUS_OF[error.code], text: error.message };
 }
 
+/** A request above `max_request_bytes`. */
+export function tooLargeRequest(bytes: number, bytesMax: number): ApiError {
+  return {
+    status: GRPC_STATUS.INVALID_ARGUMENT,
+    text: `The request has ${bytes} bytes, at most ${bytesMax} are allowed (max_request_bytes). Nothing was written.`,
+  };
+}
+
 /** How the texts begin that speak of sessions; clients rely on the two words. */
 export const SESSION_EXPIRED = "SESSION_EXPIRED";
 export const STALE_SEQ = "STALE_SEQ";

@@ -13,7 +13,7 @@ import type { Server } from "../server/server.js";
 import type { StoreError } from "../server/store-error.js";
 import { type CallOf, deadlines, WriteCall } from "./calls.js";
 import { compareAndSetTxn, encodeCompareAndSet } from "./compare-and-set.js";
-import { type ApiError, OUTCOME_TRAILERS, ofStoreError } from "./errors.js";
+import { type ApiError, OUTCOME_TRAILERS, ofStoreError, tooLargeRequest } from "./errors.js";
 import { decodeKeyValue, encodeSlice, type KeyValue } from "./key-value-codec.js";
 import { readWriteNumber } from "./session-service.js";
 import { SessionTokens } from "./session-token.js";
@@ -127,7 +127,7 @@ function invalid(text: string): ApiError {
 /** The request as views into `message`, or what is wrong with it. */
 function parse(message: Uint8Array, { limits, hasValue }: { limits: KeyValueLimits; hasValue: boolean }): KeyValue | ApiError {
   if (message.length > limits.maxRequestBytes) {
-    return invalid(`The request has ${message.length} bytes, at most ${limits.maxRequestBytes} are allowed.`);
+    return tooLargeRequest(message.length, limits.maxRequestBytes);
   }
   const request = decodeKeyValue(message, hasValue);
   if (request === undefined) {
@@ -138,7 +138,7 @@ function parse(message: Uint8Array, { limits, hasValue }: { limits: KeyValueLimi
     return invalid("The key is empty. A key has at least one character.");
   }
   if (key.length > limits.maxKeyBytes) {
-    return invalid(`The key has ${key.length} bytes, at most ${limits.maxKeyBytes} are allowed.`);
+    return invalid(`The key has ${key.length} bytes, at most ${limits.maxKeyBytes} are allowed (max_key_bytes).`);
   }
   if (!isUtf8(key)) {
     return invalid("The key is not valid UTF-8.");

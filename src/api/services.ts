@@ -1,11 +1,12 @@
 /** Which handler answers which path, for each of the two ports of a server. */
-import type { GrpcServices, StreamHandler } from "../grpc/service.js";
+import type { GrpcServices, StreamHandler, Unhandled } from "../grpc/service.js";
 import { address as addressOf } from "../paxos/ids.js";
 import type { ServerConfig } from "../server/config.js";
 import type { Server } from "../server/server.js";
 import { statusHandler } from "./admin-service.js";
 import { backupHandler } from "./backup-service.js";
 import type { ElectOptions } from "./elect.js";
+import { OUTCOME_TRAILERS, tooLargeRequest } from "./errors.js";
 import { keyValueHandlers } from "./key-value-service.js";
 import { memberHandlers } from "./member-service.js";
 import { multiPaxosHandlers } from "./multi-paxos-service.js";
@@ -22,6 +23,15 @@ export type ServicesOptions = {
   readonly memoryBytes: () => number;
   /** One unary call to another server's Paxos port. */
   readonly call: ElectOptions["call"];
+};
+
+/** Clients that hear of no outcome take it for unknown, and ask on. */
+const UNHANDLED: Unhandled = {
+  trailers: OUTCOME_TRAILERS["not-applied"],
+  tooLarge: (bytes, bytesMax) => {
+    const { status, text } = tooLargeRequest(bytes, bytesMax);
+    return { status, message: text };
+  },
 };
 
 /** What my_addr serves. */
@@ -43,6 +53,7 @@ export function clientServices({ server, config, memoryBytes, call }: ServicesOp
     ]),
     streaming: new Map([[`${ADMIN}/Backup`, backupHandler(server, config.requestTimeoutMs)]]),
     limits: { messageBytesMax: config.maxRequestBytes, connectionsMax: config.maxConnections },
+    unhandled: UNHANDLED,
   };
 }
 

@@ -20,13 +20,15 @@ export function tooLarge(bytes: number, bytesMax: number): ReadFault {
 /** The reader of one stream's direction. */
 export class MessageReader {
   private readonly bytesMax: number;
+  private readonly refuse: typeof tooLarge;
   private readonly deliver: (message: Uint8Array) => boolean;
   private readonly partial = new Gather();
 
-  /** `deliver` gets each message and returns false to stop: what follows is dropped. */
-  constructor(bytesMax: number, deliver: (message: Uint8Array) => boolean) {
+  /** `deliver` gets each message and returns false to stop: what follows is dropped. `refuse`: what is said of a message above the limit. */
+  constructor(bytesMax: number, deliver: (message: Uint8Array) => boolean, refuse = tooLarge) {
     this.bytesMax = bytesMax;
     this.deliver = deliver;
+    this.refuse = refuse;
   }
 
   /** Memory held for a message under way. */
@@ -109,6 +111,6 @@ export class MessageReader {
     if (flag !== 0) {
       return { status: GRPC_STATUS.INTERNAL, message: `message flag ${flag} is unknown` };
     }
-    return length > this.bytesMax ? tooLarge(length, this.bytesMax) : undefined;
+    return length > this.bytesMax ? this.refuse(length, this.bytesMax) : undefined;
   }
 }

@@ -8,7 +8,7 @@ import { EMPTY_METADATA, type Metadata } from "./metadata.js";
 import { type RequestHead, requestMetadata } from "./request.js";
 import { type End, headerFields, trailerFields, trailersOnlyFields } from "./response-fields.js";
 import { SendQueue } from "./sender.js";
-import type { CancelReason, ServerStream } from "./service.js";
+import type { CancelReason, ServerStream, Unhandled } from "./service.js";
 import { RECEIVE_STREAM_WINDOW, type Session } from "./session.js";
 import { GRPC_STATUS, type GrpcStatus } from "./status.js";
 
@@ -22,6 +22,7 @@ export interface CallHost {
   readonly remote: string;
   readonly messageBytesMax: number;
   readonly streamQueueBytesMax: number;
+  readonly unhandled: Unhandled | undefined;
   deadlineMs(stream: number): number | undefined;
   /** Runs `callback` soon, in a turn of the event loop of its own. */
   defer(callback: () => void): void;
@@ -61,7 +62,7 @@ export class ServerCall implements ServerStream {
     this.host = host;
     this.queue = new SendQueue(stream, host.session.sender.streamWindow);
     this.queue.drainBelow = host.streamQueueBytesMax / 2;
-    this.reader = new MessageReader(host.messageBytesMax, (message) => this.onWholeMessage(message));
+    this.reader = new MessageReader(host.messageBytesMax, (message) => this.onWholeMessage(message), host.unhandled?.tooLarge);
     // A unary request is kept until the client has said that it was all.
     this.paused = head.unary !== undefined;
   }
@@ -163,6 +164,12 @@ export class ServerCall implements ServerStream {
     }
   }
 
+  /** Ends the call for what is wrong with its messages: of a unary one, whose handler waits for them all, nothing came. */
+  private refuse(status: GrpcStatus, message: string, reason?: CancelReason): void {
+    const trailers = this.head.unary === undefined ? EMPTY_METADATA : (this.host.unhandled?.trailers ?? EMPTY_METADATA);
+    this.abort({ status, message, trailers }, reason);
+  }
+
   /** Ends the stream with an error code of HTTP/2: the peer broke its rules. */
   violate(code: number): void {
     const callback = this.ended ? undefined : this.cancelCallback;
@@ -198,17 +205,17 @@ export class ServerCall implements ServerStream {
     }
     const fault = this.reader.push(data);
     if (fault !== undefined) {
-      return this.abort({ ...fault, trailers: EMPTY_METADATA }, "cancelled");
+      return this.refuse(fault.status, fault.message, "cancelled");
     }
     if (this.ended) {
       return;
     }
     if (this.head.unary !== undefined && this.held.length > 1) {
-      return this.abort(internal(ONE_MESSAGE));
+      return this.refuse(GRPC_STATUS.INTERNAL, ONE_MESSAGE);
     }
     if (!this.count()) {
       const message = "too many bytes of incomplete or waiting requests on this connection";
-      return this.abort({ status: GRPC_STATUS.RESOURCE_EXHAUSTED, message, trailers: EMPTY_METADATA }, "cancelled");
+      return this.refuse(GRPC_STATUS.RESOURCE_EXHAUSTED, message, "cancelled");
     }
     if (endStream) {
       this.onEndStream();
@@ -231,7 +238,7 @@ export class ServerCall implements ServerStream {
       return;
     }
     if (this.reader.midway) {
-      return this.abort(internal("the last message is cut short"), "cancelled");
+      return this.refuse(GRPC_STATUS.INTERNAL, "the last message is cut short", "cancelled");
     }
     if (this.head.unary === undefined) {
       this.announceHalfClose();
@@ -239,7 +246,7 @@ export class ServerCall implements ServerStream {
     }
     const message = this.held[0];
     if (message === undefined) {
-      return this.abort(internal(ONE_MESSAGE));
+      return this.refuse(GRPC_STATUS.INTERNAL, ONE_MESSAGE);
     }
     this.drop();
     this.host.unaryComplete(this, message);
@@ -317,8 +324,4 @@ export class ServerCall implements ServerStream {
     this.drop();
     this.host.session.sender.forget(this.queue);
   }
-}
-
-function internal(message: string): End {
-  return { status: GRPC_STATUS.INTERNAL, message, trailers: EMPTY_METADATA };
 }

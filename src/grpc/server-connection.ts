@@ -16,7 +16,7 @@ import { RequestCache } from "./request-cache.js";
 import type { End } from "./response-fields.js";
 import { MESSAGE_PREFIX_BYTES } from "./sender.js";
 import { type CallHost, ServerCall } from "./server-call.js";
-import type { CancelReason, GrpcServices, Responder } from "./service.js";
+import type { CancelReason, GrpcServices, Responder, Unhandled } from "./service.js";
 import { HEADER_BLOCK_BYTES_MAX, Session, type SessionPort, type SessionRole } from "./session.js";
 import { GRPC_STATUS, type GrpcStatus } from "./status.js";
 import { UnaryReplies } from "./unary-replies.js";
@@ -30,6 +30,7 @@ export class ServerConnection implements Responder, SessionRole, CallHost {
   readonly remote: string;
   readonly messageBytesMax: number;
   readonly streamQueueBytesMax: number;
+  readonly unhandled: Unhandled | undefined;
   private readonly services: GrpcServices;
   private readonly limits: GrpcLimits;
   private readonly port: SessionPort;
@@ -50,6 +51,7 @@ export class ServerConnection implements Responder, SessionRole, CallHost {
 
   constructor(services: GrpcServices, limits: GrpcLimits, port: SessionPort, remote: string) {
     this.services = services;
+    this.unhandled = services.unhandled;
     this.limits = limits;
     this.port = port;
     this.remote = remote;
@@ -377,7 +379,7 @@ export class ServerConnection implements Responder, SessionRole, CallHost {
     }
     if (head.refusal !== undefined && this.streams.get(stream) === call) {
       const { status, message, httpStatus } = head.refusal;
-      call.abort({ status, message, trailers: EMPTY_METADATA }, undefined, httpStatus);
+      call.abort({ status, message, trailers: this.unhandled?.trailers ?? EMPTY_METADATA }, undefined, httpStatus);
     }
   }
 

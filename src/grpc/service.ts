@@ -79,9 +79,19 @@ export interface ServerStream {
 /** Starts one streaming call. Must not throw. */
 export type StreamHandler = (stream: ServerStream) => void;
 
+/** What a server says of requests that no handler has seen, so that nothing came of them. */
+export interface Unhandled {
+  /** With every answer that a unary call gets in place of its handler's. */
+  readonly trailers: Metadata;
+  /** Of a message above `messageBytesMax`: status, not OK, and text for people. */
+  tooLarge(bytes: number, bytesMax: number): { readonly status: GrpcStatus; readonly message: string };
+}
+
 /** The services of a server by full path (`/package.Service/Method`), and its bounds. */
 export interface GrpcServices {
   readonly unary: ReadonlyMap<string, UnaryHandler>;
   readonly streaming: ReadonlyMap<string, StreamHandler>;
   readonly limits?: Partial<GrpcLimits>;
+  /** Without it such calls get no trailers, and RESOURCE_EXHAUSTED where they are too large. */
+  readonly unhandled?: Unhandled;
 }

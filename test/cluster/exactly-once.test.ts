@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { SynodClient } from "../../src/client/index.js";
+import { StoreError, type SynodClient } from "../../src/client/index.js";
 import { type Cluster, withCluster } from "../support/cluster.js";
 import { PipedPrompt } from "../support/prompt.js";
 import { pause, until } from "../support/wait.js";
@@ -137,5 +137,31 @@ test("a server that is killed in the middle of a PUT of the prompt: OK, once", {
     const after = await cluster.awaitEqual(cluster.others(coordinator));
     assert.equal(after.revision - before.revision, 1n);
     assert.equal(prompt.stderr, "");
+  });
+});
+
+test("a request above max_request_bytes is refused by the server that is asked first, and nothing is in doubt", {
+  timeout: 60_000,
+}, async () => {
+  await withCluster({ size: 3, settings: { max_request_bytes: 65_536 } }, async (cluster) => {
+    await cluster.awaitCoordinator();
+    const endpoints = cluster.servers.map(({ clientAddress }) => clientAddress);
+    // Below the limit without its envelope; above it; and far more than a connection takes at once.
+    for (const bytes of [65_536, 70_000, 4_000_000]) {
+      for (const exactlyOnce of [true, false]) {
+        const client = cluster.client({ endpoints, exactlyOnce });
+        await assert.rejects(client.put("big", "v".repeat(bytes)), (error) => {
+          assert.ok(error instanceof StoreError);
+          assert.deepEqual([error.code, error.outcome, error.endpoint], ["invalid-argument", "not-applied", endpoints[0]]);
+          assert.match(
+            error.message,
+            /^\S+: The request has \d+ bytes, at most 65536 are allowed \(max_request_bytes\)\. Nothing was written\.$/,
+          );
+          return true;
+        });
+        await client.put("small", "v");
+        assert.equal(await client.get("big"), undefined);
+      }
+    }
   });
 });
