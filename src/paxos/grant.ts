@@ -7,7 +7,7 @@ import { nextInt } from "../base/prng.js";
 import { type Ballot, compareBallots } from "./ballot.js";
 import type { Address, ReplicaId } from "./ids.js";
 import { currentConfiguration } from "./log.js";
-import { isKin, peerOf } from "./membership.js";
+import { peerOf, sameCluster } from "./membership.js";
 import { micros, type Peer, type ReplicaState } from "./state.js";
 
 /** Bounds of the wait beyond the grant before nominating against a silent coordinator, ms. */
@@ -58,8 +58,8 @@ export function renewGrant(state: ReplicaState, ballot: Ballot): void {
 /** The coordinator's process is gone: a soft grant ends at once, and the voters left try in turn (PROTOCOL §2.2). */
 export function voidGrantOfGone(state: ReplicaState, peer: Peer): void {
   const { grant, election } = state;
-  // A server of another recovery may bear the coordinator's id.
-  if (grant === null || grant.owner !== peer.replica || peer.replica === state.durable.replica || !isKin(state, peer)) {
+  // A server of another recovery may bear the coordinator's id; a word from an earlier life of the coordinator, come late, says nothing of it.
+  if (grant === null || grant.owner !== peer.replica || peer.replica === state.durable.replica || !sameCluster(state, peer)) {
     return;
   }
   grant.until = Math.min(grant.until, Math.max(state.now, grant.hardUntil));

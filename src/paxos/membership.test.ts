@@ -77,13 +77,13 @@ function virgin(): { readonly state: ReplicaState; readonly durable: Durable } {
   return { state: loneReplica(N1, LIST), durable };
 }
 
-/** n2 says Hello under this lineage. */
-function hearHello(state: ReplicaState, lineage: Lineage, decided: Slot): void {
+/** n2 says Hello under this lineage, in its second life unless `boot` says otherwise. */
+function hearHello(state: ReplicaState, lineage: Lineage, decided: Slot, boot = 2): void {
   const hello = {
     kind: "hello",
     peerVersion: PEER_VERSION,
     diskId: DISK2,
-    boot: 1,
+    boot,
     address: N2,
     clientAddress: "",
     list: [],
@@ -127,17 +127,25 @@ test("a member of the same lineage is counted, and all that it says is handled",
 });
 
 /** A grant to replica 2 is held; then the process at its address, of `lineage`, is gone. Whether the coordinator is taken for gone. */
-function isTakenForGone(lineage: Lineage): boolean {
+function isTakenForGone(lineage: Lineage, meanwhile: (state: ReplicaState) => void = () => {}): boolean {
   const state = acquainted(lineage);
   const peer = state.peers.get(N2);
   assert.ok(peer !== undefined);
   renewGrant(state, ballot(7, peer.replica));
+  meanwhile(state);
   step(state, { kind: "peerGone", address: N2, now: 2 });
   return state.election.coordinatorGone;
 }
 
 test("a coordinator whose process is gone is taken for gone", () => {
   assert.equal(isTakenForGone(LINEAGE), true);
+});
+
+test("a coordinator whose process is gone is taken for gone although a Hello of its life before came late", () => {
+  assert.equal(
+    isTakenForGone(LINEAGE, (state) => hearHello(state, LINEAGE, SLOT_ZERO, 1)),
+    true,
+  );
 });
 
 for (const [name, lineage] of OTHER_LINEAGES) {

@@ -5,7 +5,7 @@
 import { assert } from "../base/assert.js";
 import { isQuorum, isVoter, MEMBERS_MAX, rosterEntry } from "./configuration.js";
 import { type Address, type ReplicaId, VIRGIN } from "./ids.js";
-import { kinshipOf } from "./kinship.js";
+import { kinshipOf, type Origin } from "./kinship.js";
 import { currentConfiguration } from "./log.js";
 import type { Header, Message } from "./message.js";
 import { isNamed, type Outbox } from "./outbox.js";
@@ -62,8 +62,8 @@ const UNCOUNTED: ReadonlySet<Message["kind"]> = new Set([
  */
 const FAREWELL: ReadonlySet<string> = new Set<Message["kind"]>(["forward", "forwardReply", "readIndex", "readIndexReply"]);
 
-export function sameCluster(state: ReplicaState, header: Header): boolean {
-  return kinshipOf(state.durable, header) === "same";
+export function sameCluster(state: ReplicaState, origin: Origin): boolean {
+  return kinshipOf(state.durable, origin) === "same";
 }
 
 /** Whether a message may be handled at all (PROTOCOL §1.3; invariant 28). */
