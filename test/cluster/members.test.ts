@@ -88,6 +88,16 @@ test("servers are added, promoted, replaced and removed by commands", { timeout:
       assert.equal((await b.ended()).status, 78);
       assert.match(b.log, /was removed from the cluster and its id is never given again/);
 
+      // The same again has nothing to do, whichever way the old one is named; an id that nobody ever had is a mistake.
+      for (const old of ["2", b.paxosAddress, b.clientAddress]) {
+        const again = await succeed(first, "member", "replace", old, spare.paxosAddress);
+        assert.match(again.stdout, /^6 \(.*\) votes already, and \S+ is no member\nconfiguration/);
+      }
+      const mistaken = await run(first, "member", "replace", "77", spare.paxosAddress);
+      assert.equal(mistaken.status, 4);
+      assert.match(mistaken.stderr, /No member has the ReplicaId 77: the members are/);
+      assert.equal((await members(first)).length, 5);
+
       // The coordinator, asked through itself.
       await succeed(first, "handover", first);
       await succeed(first, "member", "remove", "self");

@@ -7,7 +7,7 @@ import { clientOptions, parseTimeout } from "../client-options.js";
 import { CliError, EXIT } from "../errors.js";
 import { type Flags, isSet, textFlag } from "../flags.js";
 import { arrive, joinCommand, newAddress } from "../members/arrive.js";
-import { describeMember, findMember, idOf, membersOf, newestAt } from "../members/names.js";
+import { describeMember, findMember, idOf, isIdentity, isNobody, membersOf, newestAt } from "../members/names.js";
 import { Operator } from "../members/operator.js";
 import { type MembersFormat, renderChange, renderMembers } from "../members/view.js";
 import { painter } from "../table.js";
@@ -66,7 +66,16 @@ export async function runMemberReplace(oldName: string, newText: string, flags: 
   using operator = operatorOf(flags);
   const view = await operator.view();
   const address = newAddress(view, newText);
-  const old = findMember(view, oldName, await operator.self());
+  const self = await operator.self();
+  const successor = newestAt(view, address);
+  if (successor?.kind === "voter" && isNobody(view, oldName, self)) {
+    const wasSo = `${describeMember(successor)} votes already, and ${oldName} is no member`;
+    // The coordinator knows which ids it gave, so that a mistaken one is refused; of an address that has no member nobody knows more.
+    return isIdentity(oldName)
+      ? change(operator, flags, { change: { kind: "remove", replica: idOf(view, oldName, self) }, done: wasSo, wasSo, waitMs })
+      : report(operator, flags, { done: wasSo, slot: 0, waitMs });
+  }
+  const old = findMember(view, oldName, self);
   if (old === undefined) {
     throw new CliError(`'${oldName}' is no member; the members are ${membersOf(view).map(describeMember).join(", ")}`, {
       exitCode: EXIT.invalidInput,

@@ -7,7 +7,7 @@ import { FakeFailure, startFakeServer } from "../../client/testing/fake-server.j
 import { type MemberSchema, StatusResponseSchema } from "../../gen/admin_pb.js";
 import { CliError } from "../errors.js";
 import { arrive, joinCommand, newAddress } from "./arrive.js";
-import { findMember, idOf } from "./names.js";
+import { findMember, idOf, isNobody } from "./names.js";
 import { Operator } from "./operator.js";
 import { renderChange, renderMembers } from "./view.js";
 
@@ -88,6 +88,16 @@ test("names that mean nobody, or two, are refused with what to type", () => {
       refusal(() => idOf(view, name, 1n)),
       text,
     );
+  }
+});
+
+test("a name that no member has, in whatever spelling, is that of nobody; what is no name at all is not", () => {
+  const view = viewOf(MEMBERS);
+  for (const name of ["4", "10.0.0.7:9000", "10.0.0.9:8000"]) {
+    assert.equal(isNobody(view, name, 1n), true, name);
+  }
+  for (const name of ["2", "self", "10.0.0.2:9000", "10.0.0.2:8000", "10.0.0.3:9000", "bob", "-1"]) {
+    assert.equal(isNobody(view, name, 1n), false, name);
   }
 });
 

@@ -6,6 +6,8 @@ import { parseAddress } from "../../client/address.js";
 import type { Member, StatusResponse } from "../../client/index.js";
 import { CliError, EXIT } from "../errors.js";
 
+const REPLICA_ID = /^[0-9]{1,15}$/;
+
 /** The members of the cluster, without servers that are merely known, in order of their ids. */
 export function membersOf(view: StatusResponse): readonly Member[] {
   return view.members.filter(({ kind }) => kind === "voter" || kind === "observer").sort((a, b) => Number(a.replicaId - b.replicaId));
@@ -22,7 +24,7 @@ export function findMember(view: StatusResponse, name: string, self: bigint): Me
   if (name === "self") {
     return members.find(({ replicaId }) => replicaId === self);
   }
-  if (/^[0-9]{1,15}$/.test(name)) {
+  if (REPLICA_ID.test(name)) {
     return members.find(({ replicaId }) => replicaId === BigInt(name));
   }
   const found = members.filter((member) => isAt(member, canonicalOf(name)));
@@ -44,6 +46,20 @@ export function findMember(view: StatusResponse, name: string, self: bigint): Me
     );
   }
   return first;
+}
+
+/** Whether `name` is an id or an address that no member has, as those of a member that was removed. */
+export function isNobody(view: StatusResponse, name: string, self: bigint): boolean {
+  if (isIdentity(name)) {
+    return findMember(view, name, self) === undefined;
+  }
+  const address = parseAddress(name);
+  return "canonical" in address && !membersOf(view).some((member) => isAt(member, address.canonical));
+}
+
+/** Whether `name` is a ReplicaId, or `self`: such a name keeps its meaning when its member has gone. */
+export function isIdentity(name: string): boolean {
+  return name === "self" || REPLICA_ID.test(name);
 }
 
 /** The ReplicaId that `name` means, of a member or not. */
