@@ -13,7 +13,7 @@ import { renderTable } from "../table.js";
 import { waitForAgreement } from "../up/agreement.js";
 import { Cluster, describeReady, describeReturn, describeServerEnding } from "../up/cluster.js";
 import { clusterCommands } from "../up/commands.js";
-import { clusterFileOf, planUp, type UpPlan, upDataDir } from "../up/plan.js";
+import { clusterFileOf, paxosOf, planUp, type UpPlan, upDataDir } from "../up/plan.js";
 import { checkPortsFree } from "../up/ports.js";
 import { lockUp, readClusterFile, refuseIfRunning, writeClusterFile } from "../up/state.js";
 
@@ -91,7 +91,11 @@ async function serve(cluster: Cluster, client: SynodClient, context: ServeContex
 async function reportAgreement(cluster: Cluster, signal: AbortSignal): Promise<void> {
   using client = new SynodClient({ endpoints: cluster.plan.servers.map((server) => server.clientAddress), timeoutMs: STATUS_MS });
   const endpoints = (): readonly string[] => cluster.running.map((server) => server.planned.clientAddress);
-  const { coordinator, rows } = await waitForAgreement(client, endpoints, { timeoutMs: AGREE_MS_MAX, signal });
+  const { coordinator, rows } = await waitForAgreement(client, endpoints, {
+    timeoutMs: AGREE_MS_MAX,
+    paxosOf: paxosOf(cluster.plan),
+    signal,
+  });
   if (signal.aborted) {
     return;
   }

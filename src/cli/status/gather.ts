@@ -4,7 +4,7 @@
  */
 import { parseAddress } from "../../client/address.js";
 import type { SynodClient } from "../../client/client.js";
-import type { StatusResponse } from "../../client/index.js";
+import type { Member, StatusResponse } from "../../client/index.js";
 import { toCliError } from "../errors.js";
 
 /** One server, answered or not. */
@@ -21,15 +21,21 @@ export type ServerRow = {
 
 /** No cluster is larger; a bound on what wrong answers can make a tool ask. */
 const SERVERS_MAX = 256;
+const NOT_HEARD = "not heard from yet, so its client address is not known";
 
 type Known = { readonly paxosAddress: string; readonly replicaId: number };
-const UNKNOWN: Known = { paxosAddress: "", replicaId: 0 };
 
-/** Rows in order of replica, those unknown last. */
-export async function gatherStatus(client: SynodClient, endpoints: readonly string[]): Promise<readonly ServerRow[]> {
+/** Rows in order of replica, those unknown last. `paxosOf`: whose endpoint it is, where the caller knows that before anybody answers. */
+export async function gatherStatus(
+  client: SynodClient,
+  endpoints: readonly string[],
+  paxosOf: ReadonlyMap<string, string> = new Map(),
+): Promise<readonly ServerRow[]> {
   const asked = new Map<string, Known>();
   const rows: ServerRow[] = [];
-  let next: ReadonlyMap<string, Known> = new Map(endpoints.map((endpoint) => [endpoint, UNKNOWN]));
+  let next: ReadonlyMap<string, Known> = new Map(
+    endpoints.map((endpoint) => [endpoint, { paxosAddress: paxosOf.get(endpoint) ?? "", replicaId: 0 }]),
+  );
   while (next.size > 0 && asked.size < SERVERS_MAX) {
     for (const [endpoint, known] of next) {
       asked.set(endpoint, known);
@@ -37,7 +43,7 @@ export async function gatherStatus(client: SynodClient, endpoints: readonly stri
     rows.push(...(await Promise.all([...next].map(([endpoint, known]) => ask(client, endpoint, known)))));
     next = newMembers(rows, asked);
   }
-  return withSilentMembers(withoutRepetition(rows)).sort(compareRows);
+  return countedOnce(withSilentMembers(withoutRepetition(rows))).sort(compareRows);
 }
 
 async function ask(client: SynodClient, endpoint: string, known: Known): Promise<ServerRow> {
@@ -81,14 +87,22 @@ function withoutRepetition(rows: readonly ServerRow[]): readonly ServerRow[] {
       seen.add(identity);
       continue;
     }
-    const member = members.find((one) => {
-      const address = parseAddress(one.clientAddress);
-      return "canonical" in address && address.canonical === row.endpoint;
-    });
+    const member =
+      members.find((one) => {
+        const address = parseAddress(one.clientAddress);
+        return "canonical" in address && address.canonical === row.endpoint;
+      }) ?? newestAt(members, row.paxosAddress);
     const known = member === undefined ? row : { ...row, paxosAddress: member.paxosAddress, replicaId: Number(member.replicaId) };
     kept.push(known);
   }
   return kept;
+}
+
+/** Who is at that Paxos address: a lost disk and the one that took its place have one address. */
+function newestAt(members: readonly Member[], paxosAddress: string): Member | undefined {
+  return members
+    .filter((member) => member.paxosAddress === paxosAddress)
+    .reduce<Member | undefined>((best, one) => (best === undefined || one.replicaId > best.replicaId ? one : best), undefined);
 }
 
 /** Members whose client address nobody knows, since they were never heard from. */
@@ -103,12 +117,30 @@ function withSilentMembers(rows: readonly ServerRow[]): ServerRow[] {
           paxosAddress: member.paxosAddress,
           replicaId: Number(member.replicaId),
           status: undefined,
-          error: "not heard from yet, so its client address is not known",
+          error: NOT_HEARD,
         });
       }
     }
   }
   return all;
+}
+
+/**
+ * An endpoint that does not answer, and of which nobody says whose it is, may be that of a member whose client address is not known:
+ * as two rows one server would be counted twice. Which member it is nobody can tell, so the members' rows stay, and name it.
+ */
+function countedOnce(rows: readonly ServerRow[]): ServerRow[] {
+  const isNobodys = (row: ServerRow): boolean => row.status === undefined && row.paxosAddress === "";
+  const strays = rows.filter(isNobodys);
+  if (strays.length === 0 || !rows.some((row) => row.error === NOT_HEARD)) {
+    return [...rows];
+  }
+  const [only] = strays;
+  const which =
+    strays.length === 1
+      ? `it may be ${only?.endpoint}, of which nobody knows whose it is: ${only?.error}`
+      : `it may be one of ${strays.map(({ endpoint }) => endpoint).join(", ")}, which do not answer either`;
+  return rows.filter((row) => !isNobodys(row)).map((row) => (row.error === NOT_HEARD ? { ...row, error: `${NOT_HEARD}; ${which}` } : row));
 }
 
 function compareRows(a: ServerRow, b: ServerRow): number {

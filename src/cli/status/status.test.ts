@@ -116,6 +116,74 @@ test("a server that is no member and gone is missed by nobody; one that knocks i
   );
 });
 
+/** A server that started again after others had died knows them by its list, and not where their clients went. */
+const UNHEARD: Init["members"] = [2, 3].map((id) => ({ replicaId: BigInt(id), paxosAddress: paxos(id), clientAddress: "", kind: "voter" }));
+
+test("a server is counted once where the one that answers does not know its client address", async () => {
+  const fake = await startFakeServer({ status: () => answer(1, { members: UNHEARD }) });
+  const client = new SynodClient({ endpoints: [fake.endpoint] });
+  cleanups.push(() => {
+    client.close();
+    fake.kill();
+  });
+  const [second, third] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
+  const rows = await gatherStatus(client, [fake.endpoint, second, third]);
+  assert.deepEqual(
+    rows.map((found) => [found.replicaId, found.paxosAddress, found.endpoint]),
+    [
+      [1, paxos(1), fake.endpoint],
+      [2, paxos(2), ""],
+      [3, paxos(3), ""],
+    ],
+  );
+  assert.match(judge(rows).summary, /1 of 3 servers answer/);
+  assert.equal(
+    rows[2]?.error,
+    `not heard from yet, so its client address is not known; it may be one of ${second}, ${third}, which do not answer either`,
+  );
+  const fewer = await gatherStatus(client, [fake.endpoint, second]);
+  assert.equal(fewer.length, 3);
+  assert.match(
+    fewer[1]?.error ?? "",
+    new RegExp(`; it may be ${second}, of which nobody knows whose it is: no connection to ${second} \\(connection refused\\)`),
+  );
+});
+
+test("whose endpoint it is: a caller that knows spares the guess", async () => {
+  const fake = await startFakeServer({ status: () => answer(1, { members: UNHEARD }) });
+  const client = new SynodClient({ endpoints: [fake.endpoint] });
+  cleanups.push(() => {
+    client.close();
+    fake.kill();
+  });
+  const third = `127.0.0.1:${await freePort()}`;
+  const rows = await gatherStatus(client, [fake.endpoint, third], new Map([[third, paxos(3)]]));
+  assert.deepEqual(
+    rows.map((found) => [found.replicaId, found.paxosAddress, found.endpoint]),
+    [
+      [1, paxos(1), fake.endpoint],
+      [2, paxos(2), ""],
+      [3, paxos(3), third],
+    ],
+  );
+  assert.equal(rows[1]?.error, "not heard from yet, so its client address is not known");
+  assert.match(rows[2]?.error ?? "", /connection refused/);
+});
+
+test("an endpoint that is nobody's is a row where every member is known", async () => {
+  const fake = await startFakeServer({ status: () => answer(1, { members: [], voters: [] }) });
+  const client = new SynodClient({ endpoints: [fake.endpoint] });
+  cleanups.push(() => {
+    client.close();
+    fake.kill();
+  });
+  const stray = `127.0.0.1:${await freePort()}`;
+  assert.deepEqual(
+    (await gatherStatus(client, [fake.endpoint, stray])).map((found) => found.endpoint),
+    [fake.endpoint, stray],
+  );
+});
+
 /** The coordinator's view where replica 3 is no voter; 2 breaks ties. */
 function without3(third: MessageInitShape<typeof MemberSchema>, changes: Omit<Init, "$typeName" | "$unknown"> = {}): ServerRow {
   const voters = [1, 2].map((id) => ({ replicaId: BigInt(id), paxosAddress: paxos(id), live: true }));

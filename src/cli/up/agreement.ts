@@ -7,6 +7,8 @@ const POLL_MS = 100;
 
 export type WaitOptions = {
   readonly timeoutMs: number;
+  /** The Paxos addresses of the servers by those for clients, as far as known. */
+  readonly paxosOf?: ReadonlyMap<string, string>;
   /** Ends the waiting. */
   readonly signal: AbortSignal;
 };
@@ -19,7 +21,7 @@ export async function waitForAgreement(
 ): Promise<{ readonly coordinator: string | undefined; readonly rows: readonly ServerRow[] }> {
   const endsAt = performance.now() + options.timeoutMs;
   for (;;) {
-    const rows = await gatherStatus(client, endpoints());
+    const rows = await gatherStatus(client, endpoints(), options.paxosOf);
     const coordinator = agreedCoordinator(rows, endpoints().length);
     if (coordinator !== undefined || performance.now() >= endsAt || options.signal.aborted) {
       return { coordinator, rows };

@@ -8,6 +8,7 @@ import { renderStatus } from "../status/view.js";
 import { painter } from "../table.js";
 import { waitForAnswer } from "./agreement.js";
 import { type Cluster, describeServerEnding } from "./cluster.js";
+import { paxosOf } from "./plan.js";
 
 /** How long START waits for the server to answer. Milliseconds. */
 const START_MS_MAX = 10_000;
@@ -72,6 +73,7 @@ async function statusText(cluster: Cluster, client: SynodClient): Promise<string
   const rows = await gatherStatus(
     client,
     cluster.plan.servers.map((server) => server.clientAddress),
+    paxosOf(cluster.plan),
   );
   const view = { format: "table", columns: process.stdout.columns, paint: painter(process.stdout, process.env) } as const;
   return renderStatus(rows, judge(rows), view).trimEnd();

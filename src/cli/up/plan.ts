@@ -87,6 +87,11 @@ export function planUp(countText: string | undefined, flags: Flags, saved: Clust
   return { dataDir, dataDirShown: shown, host, failRate, servers };
 }
 
+/** The servers' Paxos addresses by those for clients: known here also of a server that never answered. */
+export function paxosOf(plan: UpPlan): ReadonlyMap<string, string> {
+  return new Map(plan.servers.map(({ clientAddress, paxosAddress }) => [clientAddress, paxosAddress]));
+}
+
 /** What the next `up` on this data directory must know. */
 export function clusterFileOf(plan: UpPlan): ClusterFile {
   const portOf = (address: string | undefined): number => Number(address?.slice(address.lastIndexOf(":") + 1));
