@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -142,7 +142,18 @@ test("killed in the middle of its commits, again and again: every acknowledged s
   await storage.close();
 });
 
-test("a directory with other files, a file instead of a directory, no permission", async () => {
+/** What is said of a data directory that cannot be used. */
+function refusalOf(directory: string): Promise<{ readonly kind: string; readonly text: string }> {
+  return open(directory).then(
+    () => assert.fail(`${directory} was opened`),
+    (error: unknown) => {
+      assert.ok(error instanceof StorageFailure);
+      return { kind: error.kind, text: error.message };
+    },
+  );
+}
+
+test("a directory with other files", async () => {
   const directory = place();
   await (await open(directory)).close();
   const foreign = place();
@@ -150,5 +161,33 @@ test("a directory with other files, a file instead of a directory, no permission
   writeFileSync(join(foreign, "thesis.txt"), "x");
   await assert.rejects(open(foreign), (error: unknown) => error instanceof StorageFailure && error.kind === "foreign");
   assert.deepEqual(readdirSync(foreign), ["thesis.txt"]);
-  await assert.rejects(open(join(foreign, "thesis.txt")), (error: unknown) => error instanceof StorageFailure && error.kind === "io");
+});
+
+test("a data_dir that cannot be one: a file, something below a file, a link that leads nowhere", async () => {
+  const above = place();
+  await new NodeFileSystem().makeDirectory(above);
+  writeFileSync(join(above, "file"), "x");
+  symlinkSync(join(above, "nowhere", "at", "all"), join(above, "link"));
+  for (const name of ["file", "file/data", "link"]) {
+    const { kind, text } = await refusalOf(join(above, name));
+    assert.equal(kind, "foreign");
+    assert.match(text, /cannot be the data_dir: (EEXIST|ENOTDIR)\b.* Choose a directory as data_dir/);
+  }
+  assert.deepEqual(readdirSync(above), ["file", "link"]);
+});
+
+// Node's own recursive mkdir asks for ever there, so that a timeout is the failure.
+test("a data_dir where the file system makes none", {
+  skip: existsSync("/proc/self") ? false : "no /proc here",
+  timeout: 30_000,
+}, async () => {
+  const { kind, text } = await refusalOf("/proc/synod/data");
+  assert.equal(kind, "foreign");
+  assert.match(text, /^\/proc\/synod\/data: cannot be the data_dir: ENOENT\b.* Choose a data_dir on an ordinary file system/);
+});
+
+test("directories above that are missing are made", async () => {
+  const deep = join(place(), "a", "b", "c");
+  await (await open(deep)).close();
+  await (await open(deep)).close();
 });

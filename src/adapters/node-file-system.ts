@@ -23,17 +23,15 @@ export class NodeFileSystem implements FileSystem {
     return await fsPromises.readdir(directory);
   }
 
+  /** One level at a time: where a file system makes none and says ENOENT (/proc), Node's own recursive mkdir asks again for ever. */
   async makeDirectory(directory: string): Promise<void> {
-    const first = await fsPromises.mkdir(directory, { recursive: true });
-    if (first === undefined) {
-      return;
+    const levels = [directory];
+    for (let above = dirname(directory); await isMissing(above); above = dirname(above)) {
+      levels.unshift(above);
     }
-    // Every directory that got a new name in it, from the innermost to the one above the first that was made.
-    const top = dirname(first);
-    for (let parent = dirname(directory); ; parent = dirname(parent)) {
-      await this.syncDirectory(parent);
-      if (parent === top || parent === dirname(parent)) {
-        return;
+    for (const level of levels) {
+      if (await makeOne(level)) {
+        await this.syncDirectory(dirname(level));
       }
     }
   }
@@ -129,6 +127,30 @@ class NodeFile implements File {
       this.closed = true;
       await settled((done) => fs.close(this.descriptor, done));
     }
+  }
+}
+
+async function isMissing(path: string): Promise<boolean> {
+  return await fsPromises.stat(path).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => error.code === "ENOENT",
+  );
+}
+
+/** Whether it had to be made. */
+async function makeOne(directory: string): Promise<boolean> {
+  try {
+    await fsPromises.mkdir(directory);
+    return true;
+  } catch (error) {
+    const isThere = await fsPromises.stat(directory).then(
+      (found) => found.isDirectory(),
+      () => false,
+    );
+    if (isThere) {
+      return false;
+    }
+    throw error;
   }
 }
 

@@ -6,7 +6,7 @@ import { toHex } from "../base/bytes.js";
 import { type DiskId, diskId } from "../paxos/ids.js";
 import { virginDurable, type WalRecord } from "../paxos/record.js";
 import type { Clock } from "../ports/clock.js";
-import type { FileSystem } from "../ports/file.js";
+import type { DirectoryLock, FileSystem } from "../ports/file.js";
 import type { Random } from "../ports/random.js";
 import type { SnapshotBase, SnapshotWriter } from "../ports/snapshot-store.js";
 import { listContent, placeFormat, SNAPSHOT_WRITE_TEMP, snapshotName, UNFINISHED_FILE, writeFormatAs } from "./layout.js";
@@ -16,7 +16,7 @@ import { SegmentPool } from "./segment-pool.js";
 import { SegmentedWal } from "./segmented-wal.js";
 import { DiskSnapshotWriter } from "./snapshot-writing.js";
 import { SpaceKeeper } from "./space.js";
-import { codeOf, failureOf, StorageFailure } from "./storage-failure.js";
+import { codeOf, failureOf, failureOfPlace, StorageFailure } from "./storage-failure.js";
 
 export type NewDirectoryOptions = {
   readonly fileSystem: FileSystem;
@@ -41,9 +41,8 @@ export type NewDisk = {
 export async function createDirectory(options: NewDirectoryOptions, fill: (disk: NewDisk) => Promise<readonly WalRecord[]>): Promise<void> {
   const { fileSystem, directory } = options;
   await refuseOccupied(fileSystem, directory);
+  const lock = await takePlace(fileSystem, directory);
   try {
-    await fileSystem.makeDirectory(directory);
-    const lock = await fileSystem.lock(directory);
     try {
       await refuseOccupied(fileSystem, directory);
       await make(options, fill);
@@ -52,6 +51,15 @@ export async function createDirectory(options: NewDirectoryOptions, fill: (disk:
     }
   } catch (error) {
     throw failureOf(error, directory, "make the data directory");
+  }
+}
+
+async function takePlace(fileSystem: FileSystem, directory: string): Promise<DirectoryLock> {
+  try {
+    await fileSystem.makeDirectory(directory);
+    return await fileSystem.lock(directory);
+  } catch (error) {
+    throw failureOfPlace(error, directory, "make the data directory");
   }
 }
 
@@ -64,7 +72,7 @@ export async function refuseOccupied(fileSystem: FileSystem, directory: string):
     if (error instanceof StorageFailure && codeOf(error.cause) === "ENOENT") {
       return;
     }
-    throw error;
+    throw error instanceof StorageFailure ? failureOfPlace(error.cause, directory, "read the data directory") : error;
   }
   if (names.length > 0) {
     throw new StorageFailure("foreign", "not empty: a new data directory is made here only where nothing is", {

@@ -8,7 +8,7 @@ import type { Slot } from "../paxos/ids.js";
 
 /**
  * io: the disk refused or a sync failed; nobody knows what is on it. corrupt: the disk holds something else than was written.
- * full: no space. newer-format: written by a later version. foreign: the directory is not ours. locked: another process has it.
+ * full: no space. newer-format: written by a later version. foreign: the directory is not ours, or none that we can use. locked: another process has it.
  */
 export type StorageFailureKind = "io" | "corrupt" | "full" | "newer-format" | "foreign" | "locked";
 
@@ -61,6 +61,26 @@ export const REMEDY_FULL = "Free space on this disk, then start the server again
 export const REMEDY_CORRUPT =
   "Do not edit the file, and do not start from an older copy. Set the data directory aside, and start the server with an empty one: it joins the others again by itself.";
 
+/** What the File port's codes say of a place that a person has named, and not of the disk; with each what to do. */
+const REMEDIES_OF_PLACE: Readonly<Record<string, string>> = {
+  EEXIST: "Choose a directory as data_dir, or a new name: a file is in its place.",
+  ENOTDIR: "Choose a directory as data_dir, or a new name: a file is in its place.",
+  ENOENT: "Choose a data_dir on an ordinary file system: none can be made here.",
+  EACCES: "Choose a data_dir that this user may write to, or give the user that right.",
+  EPERM: "Choose a data_dir that this user may write to, or give the user that right.",
+  EROFS: "Choose a data_dir that can be written. If this one could, see the system's log: a file system with errors is made read-only.",
+  ENAMETOOLONG: "Choose a data_dir with a shorter path.",
+  ELOOP: "Choose a data_dir whose path has no links in a circle.",
+};
+
+/** The failure of a data directory that cannot be made or taken where it was named; `failureOf` where the place is not to blame. */
+export function failureOfPlace(error: unknown, directory: string, action: string): StorageFailure {
+  const remedy = REMEDIES_OF_PLACE[codeOf(error)];
+  return remedy === undefined || error instanceof StorageFailure || !(error instanceof Error)
+    ? failureOf(error, directory, action)
+    : new StorageFailure("foreign", `cannot be the data_dir: ${error.message}`, { path: directory, remedy, cause: error });
+}
+
 /** The POSIX name that an error of the File port carries, or "". */
 export function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
@@ -69,6 +89,11 @@ export function codeOf(error: unknown): string {
 /** Whether an error of the File port says that there is no space: on the disk, or in the share of it that is ours. */
 export function isNoSpace(error: unknown): boolean {
   return codeOf(error) === "ENOSPC" || codeOf(error) === "EDQUOT";
+}
+
+/** Whether an error of the File port says that this user may not. */
+export function isForbidden(error: unknown): boolean {
+  return codeOf(error) === "EACCES" || codeOf(error) === "EPERM";
 }
 
 /** What an error of the File port means for the storage. One that is a StorageFailure already stays as it is; a failed assertion is a bug and goes on. */

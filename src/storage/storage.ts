@@ -30,7 +30,7 @@ import { SegmentPool } from "./segment-pool.js";
 import { SegmentedWal } from "./segmented-wal.js";
 import { chooseSnapshot } from "./snapshot-choice.js";
 import { SpaceKeeper } from "./space.js";
-import { codeOf, failureOf, REMEDY_CORRUPT, StorageFailure } from "./storage-failure.js";
+import { codeOf, failureOf, failureOfPlace, isForbidden, REMEDY_CORRUPT, StorageFailure } from "./storage-failure.js";
 
 export type StorageOptions = {
   readonly fileSystem: FileSystem;
@@ -85,7 +85,11 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     return await openLocked(settings, lock);
   } catch (error) {
     await lock.release();
-    throw failureOf(error, settings.directory, "open the data directory");
+    // A file that another user has written, and this one may not read, is no broken disk.
+    const cause = error instanceof StorageFailure && isForbidden(error.cause) ? error.cause : error;
+    throw isForbidden(cause)
+      ? failureOfPlace(cause, settings.directory, "open the data directory")
+      : failureOf(error, settings.directory, "open the data directory");
   }
 }
 
@@ -101,7 +105,7 @@ async function lockDirectory({ fileSystem, directory }: Settings): Promise<Direc
         cause: error,
       });
     }
-    throw failureOf(error, directory, "lock the data directory");
+    throw failureOfPlace(error, directory, "lock the data directory");
   }
 }
 

@@ -1,9 +1,10 @@
 /** One server as a child process of `synod up`, its log in a file. It must never start itself again. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readSync, renameSync, statSync } from "node:fs";
+import { closeSync, openSync, readSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CliError, EXIT } from "../errors.js";
+import { makeDirectories } from "./directories.js";
 import type { PlannedServer } from "./plan.js";
 import { type ProcessRecord, recordOf } from "./processes.js";
 
@@ -90,7 +91,7 @@ export function describeEnding(ending: Ending): string {
 
 function openLog(path: string): { readonly descriptor: number; readonly size: number } {
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeDirectories(dirname(path));
     if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > LOG_BYTES_MAX) {
       renameSync(path, `${path}.1`);
     }

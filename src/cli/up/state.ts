@@ -5,7 +5,6 @@
 import {
   closeSync,
   existsSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -18,6 +17,7 @@ import {
 import { join } from "node:path";
 import { z } from "zod";
 import { CliError, EXIT } from "../errors.js";
+import { makeDirectories } from "./directories.js";
 import { isRunning, type ProcessRecord, recordOf } from "./processes.js";
 
 const CLUSTER_FILE = z.object({
@@ -54,7 +54,7 @@ export function readClusterFile(dataDir: string): ClusterFile | undefined {
 /** Makes the data directory and says in it what it belongs to. */
 export function writeClusterFile(dataDir: string, file: ClusterFile): void {
   try {
-    mkdirSync(dataDir, { recursive: true });
+    makeDirectories(dataDir);
     writeFileSync(join(dataDir, CLUSTER_NAME), `${JSON.stringify(file)}\n`);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
