@@ -130,6 +130,8 @@ test("exit statuses, and one thing to try", async () => {
     ],
     [["get"], 128, /^Error: missing required argument 'key'\ntry: synod get --help\n$/],
     [["get", "k", "--nonsense"], 128, /^Error: unknown option '--nonsense'\ntry: /],
+    [["server", "--fail-rat", "0.1"], 128, /^Error: unknown option '--fail-rat'\ntry: --fail-rate, if that is what you meant\n$/],
+    [["get", "k", "--endpoints", ""], 128, /^Error: --endpoints names no server; allowed is host:port/],
     [["get", "k", "--endpont", "x"], 128, /^Error: unknown option '--endpont'\ntry: --endpoints, if that is what you meant\n$/],
     [["get", "k", "-w", "yaml"], 128, /'yaml' is invalid\. Allowed choices are simple, json, table\.\ntry: /],
     [

@@ -83,7 +83,7 @@ export function parseTimeout(text: string, where: string, usual: number, flag = 
 
 function first(candidates: ReadonlyArray<readonly [value: unknown, where: string]>): readonly [text: string, where: string] {
   for (const [value, where] of candidates) {
-    if (typeof value === "string" && value !== "") {
+    if (typeof value === "string") {
       return [value, where];
     }
   }

@@ -3,8 +3,10 @@
  * It must import nothing heavy: each command loads what it needs when it runs, so that the command starts fast.
  */
 import { CommanderError } from "commander";
+import { flagOf, SETTINGS } from "./config/settings.js";
 import { badArgument, type CliError, EXIT, isBug, renderError, toCliError } from "./errors.js";
 import { makeProgram } from "./program.js";
+import { nearest } from "./suggest.js";
 
 /** Runs the command line `argv` (as in process.argv) and ends the process. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -53,6 +55,11 @@ function fromCommander(error: CommanderError, argv: readonly string[]): CliError
   const command = argv.slice(2).find((word) => !word.startsWith("-")) ?? "";
   if (suggestion !== null) {
     return badArgument(plain, `${suggestion[1]}, if that is what you meant`);
+  }
+  const unknown = /^unknown option '(--[^']+)'$/.exec(plain)?.[1];
+  if (unknown !== undefined && command === "server") {
+    const setting = nearest(unknown, SETTINGS.map(flagOf)); // commander suggests none of them, for --help lists them elsewhere
+    return badArgument(plain, setting === undefined ? "synod server --help" : `${setting}, if that is what you meant`);
   }
   if (error.code === "commander.excessArguments" && command === "server") {
     return badArgument(

@@ -102,6 +102,9 @@ test("server: a locked and a foreign data directory, and a port in use, each say
   const takenPaxos = synod(["server", other.text.replace("'locked'", "'free2'").replaceAll(other.paxos, paxos)]);
   assert.equal(await takenPaxos.exit, 1);
   assert.match(takenPaxos.stderr, new RegExp(`Error: my_paxos ${paxos} is in use by another program\ntry: `));
+  const lost = synod(["server", other.text.replace("'locked'", "'free3'").replace(other.client, "no-host.invalid:8000")]);
+  assert.equal(await lost.exit, 1);
+  assert.match(lost.stderr, /Error: my_addr 'no-host\.invalid' is a name that does not resolve here\ntry: an address/);
   writeFileSync(join(folder, "plain"), "a file");
   const foreign = synod(["server", other.text.replace("'locked'", "'plain'")]);
   assert.notEqual(await foreign.exit, 0);

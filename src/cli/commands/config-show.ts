@@ -48,22 +48,29 @@ export function renderShown(shown: readonly ShownSetting[], format: string | und
   if (format === "text") {
     return shown.flatMap(textLines).join("");
   }
-  const rows = shown.map((one) => [one.setting.name, plain(one.value), meaningOf(one), one.origin.where]);
+  const rows = shown.map((one) => [
+    one.setting.name,
+    one.value === undefined ? `(${missing(one)})` : plain(one.value),
+    meaningOf(one),
+    one.origin.where,
+  ]);
   return renderTable(["SETTING", "VALUE", "", "ORIGIN"], rows);
 }
 
 function textLines(one: ShownSetting): readonly string[] {
   const { name } = one.setting;
   if (one.value === undefined) {
-    return [`# ${name}: required\n`];
+    return [`# ${name}: ${missing(one)}\n`];
   }
   const values = typeof one.value === "object" ? one.value : [one.value];
   return values.map((value) => `${name}: ${typeof value === "number" ? value : quoteText(value)}\n`);
 }
 
-function plain(value: ShownSetting["value"]): string {
-  if (value === undefined) {
-    return "(required)";
-  }
+/** What is said of a setting without a value: a server needs it, or one of two. */
+function missing({ setting }: ShownSetting): string {
+  return setting.isRequired ? "required" : "required: replica or join";
+}
+
+function plain(value: NonNullable<ShownSetting["value"]>): string {
   return typeof value === "object" ? value.join(",") : String(value);
 }

@@ -47,6 +47,15 @@ function settingOf(error: unknown, config: ServerConfig): string {
   return `${name} ${joinAddress(listen.host, listen.port)}`;
 }
 
+/** As settingOf, of an error of looking up a host. */
+function hostSettingOf(error: unknown, { clientListen, paxosListen }: ServerConfig): string {
+  const host = error instanceof Error && "hostname" in error ? error.hostname : undefined;
+  const names = [host === clientListen.host ? "my_addr" : null, host === paxosListen.host ? "my_paxos" : null].filter(
+    (name) => name !== null,
+  );
+  return `${names.length === 0 ? "an address" : names.join(" and ")} '${String(host)}'`;
+}
+
 /** A start that failed, in words that name the setting to change. */
 async function start(runServer: RunServer, config: ServerConfig): Promise<RunningServer> {
   try {
@@ -65,6 +74,13 @@ async function start(runServer: RunServer, config: ServerConfig): Promise<Runnin
         throw new CliError(`${settingOf(error, config)} does not belong to this machine`, {
           exitCode: EXIT_STATUS.startup,
           hint: "0.0.0.0 to listen on every interface, or an address that this machine has",
+          cause: error,
+        });
+      case "ENOTFOUND":
+      case "EAI_AGAIN":
+        throw new CliError(`${hostSettingOf(error, config)} is a name that does not resolve here`, {
+          exitCode: EXIT_STATUS.startup,
+          hint: "an address or a name that this machine knows, or a name server that knows it",
           cause: error,
         });
       case "EACCES":

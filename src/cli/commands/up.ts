@@ -15,7 +15,7 @@ import { Cluster, describeReady, describeReturn, describeServerEnding } from "..
 import { clusterCommands } from "../up/commands.js";
 import { clusterFileOf, paxosOf, planUp, type UpPlan, upDataDir } from "../up/plan.js";
 import { checkPortsFree } from "../up/ports.js";
-import { lockUp, readClusterFile, refuseIfRunning, writeClusterFile } from "../up/state.js";
+import { lockUp, readClusterFile, refuseForeign, refuseIfRunning, writeClusterFile } from "../up/state.js";
 
 /** How long the servers may take to agree before the prompt comes all the same. Milliseconds. */
 const AGREE_MS_MAX = 15_000;
@@ -29,6 +29,7 @@ type Stops = { readonly asked: AbortController; readonly hurry: AbortController 
 export async function runUp(count: string | undefined, flags: Flags): Promise<number> {
   const { dataDir, shown } = upDataDir(flags);
   refuseIfRunning(dataDir, shown);
+  refuseForeign(dataDir, shown);
   const saved = readClusterFile(dataDir);
   const plan = planUp(count, flags, saved);
   await checkPortsFree(plan);

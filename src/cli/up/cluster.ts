@@ -141,7 +141,7 @@ export function describeServerEnding(server: ServerProcess, ending: Ending): str
 /** What a person does about a server that ended by itself. One that was removed, or is damaged, would end again on the data it has. */
 export function describeReturn({ number, dataDir }: PlannedServer, { code }: Ending): string {
   return code === EXIT_STATUS.halted
-    ? `START ${number} makes it a new member once ${dataDir} is moved away, and not before`
+    ? `once ${dataDir} is moved away, and not before, START ${number} makes it a new member; where it was removed it follows until synod member promote lets it vote`
     : `START ${number} brings it back`;
 }
 

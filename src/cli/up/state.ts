@@ -11,6 +11,7 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  statSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -37,6 +38,23 @@ export type UpFile = z.infer<typeof UP_FILE>;
 
 const CLUSTER_NAME = "cluster.json";
 const UP_NAME = "up.json";
+/** What `synod server` makes in the same folder where it is told no data_dir: `127.0.0.1_9000`. */
+const OF_SERVER = /_[0-9]+$/;
+/** Names that are listed of a folder that is not ours. */
+const NAMES_SHOWN = 3;
+
+/** Throws `CliError` where a new cluster would be made among things that are not of `up`: `down --wipe` might take one for its own. */
+export function refuseForeign(dataDir: string, shown: string): void {
+  const names = existsSync(dataDir) && statSync(dataDir).isDirectory() ? readdirSync(dataDir) : [];
+  const strange = names.filter((name) => !name.startsWith(UP_NAME) && !OF_SERVER.test(name)).sort();
+  if (strange.length > 0 && !names.includes(CLUSTER_NAME)) {
+    const more = strange.length > NAMES_SHOWN ? ` and ${strange.length - NAMES_SHOWN} more` : "";
+    throw new CliError(`${shown} is not empty, and holds no data of synod up: ${strange.slice(0, NAMES_SHOWN).join(", ")}${more}`, {
+      exitCode: EXIT.error,
+      hint: "--data-dir with an empty or new folder",
+    });
+  }
+}
 
 /** What an earlier `up` left; undefined where none was here. Throws `CliError` where the file is damaged. */
 export function readClusterFile(dataDir: string): ClusterFile | undefined {

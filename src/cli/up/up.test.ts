@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,7 +14,17 @@ import { describeReturn } from "./cluster.js";
 import { clusterFileOf, planUp } from "./plan.js";
 import { checkPortsFree } from "./ports.js";
 import { isRunning, recordOf } from "./processes.js";
-import { type ClusterFile, lockUp, readClusterFile, readUpFile, stillRunning, wipe, writeClusterFile, writeUpFile } from "./state.js";
+import {
+  type ClusterFile,
+  lockUp,
+  readClusterFile,
+  readUpFile,
+  refuseForeign,
+  stillRunning,
+  wipe,
+  writeClusterFile,
+  writeUpFile,
+} from "./state.js";
 
 function folder(): string {
   return mkdtempSync(join(tmpdir(), "synod-up-"));
@@ -130,13 +140,30 @@ test("wipe removes what up made and nothing else", () => {
   assert.ok(!existsSync(empty));
 });
 
+test("a new cluster is made where nothing is, or where up was: what is somebody else's stays", () => {
+  const dir = folder();
+  refuseForeign(dir, "D");
+  refuseForeign(join(dir, "new"), "D");
+  writeFileSync(join(dir, "up.json"), "{}");
+  mkdirSync(join(dir, "127.0.0.1_9000"));
+  refuseForeign(dir, "D");
+  for (const name of ["1", "a", "b", "c"]) {
+    writeFileSync(join(dir, name), "mine");
+  }
+  assert.throws(() => refuseForeign(dir, "D"), /D is not empty, and holds no data of synod up: 1, a, b and 1 more$/);
+  rmSync(join(dir, "1"));
+  rmSync(join(dir, "a"));
+  writeFileSync(join(dir, "cluster.json"), "");
+  refuseForeign(dir, "D");
+});
+
 test("whoever ended by itself is brought back by START, but not on data that ends it again", () => {
   const [server] = planUp("1", { dataDir: "/d" }, undefined).servers;
   assert.ok(server !== undefined);
   assert.equal(describeReturn(server, { code: 74, signal: null, wasAsked: false }), "START 1 brings it back");
   assert.equal(
     describeReturn(server, { code: 78, signal: null, wasAsked: false }),
-    "START 1 makes it a new member once /d/1 is moved away, and not before",
+    "once /d/1 is moved away, and not before, START 1 makes it a new member; where it was removed it follows until synod member promote lets it vote",
   );
 });
 
