@@ -34,6 +34,11 @@ const UNHANDLED: Unhandled = {
   },
 };
 
+/** Of a call that this port does not serve: where it belongs if that is the other port, which is easily mixed up with this one. */
+function noMethod(others: readonly string[], where: string): (path: string) => string {
+  return (path) => (others.some((service) => path.startsWith(`${service}/`)) ? where : `no method ${path}`);
+}
+
 /** What my_addr serves. */
 export function clientServices({ server, config, memoryBytes, call }: ServicesOptions): GrpcServices {
   const { get, put, del, compareAndSet } = keyValueHandlers(server, config);
@@ -54,6 +59,7 @@ export function clientServices({ server, config, memoryBytes, call }: ServicesOp
     streaming: new Map([[`${ADMIN}/Backup`, backupHandler(server, config.requestTimeoutMs)]]),
     limits: { messageBytesMax: config.maxRequestBytes, connectionsMax: config.maxConnections },
     unhandled: UNHANDLED,
+    noMethod: noMethod([MULTI_PAXOS], `this is where clients connect (my_addr); servers connect to ${config.paxosAddress} (my_paxos)`),
   };
 }
 
@@ -75,5 +81,9 @@ export function paxosServices(
     ]),
     streaming: new Map([[`${MULTI_PAXOS}/Exchange`, peers.exchange]]),
     limits: { messageBytesMax: peers.messageBytesMax },
+    noMethod: noMethod(
+      [KEY_VALUE_STORE, ADMIN],
+      `this is where servers connect (my_paxos); clients connect to ${config.clientAddress} (my_addr)`,
+    ),
   };
 }

@@ -80,7 +80,8 @@ export function readRequest(fields: HeaderFields | undefined, services: GrpcServ
   const unary = services.unary.get(path);
   const streaming = unary === undefined ? services.streaming.get(path) : undefined;
   if (unary === undefined && streaming === undefined) {
-    return refused(fields, { httpStatus: HTTP_OK, status: GRPC_STATUS.UNIMPLEMENTED, message: `no method ${path}` });
+    const message = services.noMethod?.(path) ?? `no method ${path}`;
+    return refused(fields, { httpStatus: HTTP_OK, status: GRPC_STATUS.UNIMPLEMENTED, message });
   }
   const timeoutMs = seen.timeout === undefined ? undefined : parseTimeout(seen.timeout);
   const contentLength = seen.contentLength === undefined ? undefined : Number(seen.contentLength);

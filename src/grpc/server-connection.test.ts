@@ -210,6 +210,14 @@ test("what no handler has seen is said with the trailers of the services, and in
   }
 });
 
+test("a path without a handler is said in the words of the services", () => {
+  const client = new WireClient({ ...testServices().services, noMethod: (path) => `not ${path} here` });
+  client.send(client.headers(1, requestFields("/test.Service/Nothing")));
+  const fields = client.framesOf(1)[0]?.fields;
+  assert.equal(fields?.["grpc-status"], String(GRPC_STATUS.UNIMPLEMENTED));
+  assert.equal(fields?.["grpc-message"], "not /test.Service/Nothing here");
+});
+
 test("a deadline ends the call with DEADLINE_EXCEEDED and tells its handler; what remains of it can be asked", () => {
   const { services, log } = testServices();
   const client = new WireClient(services);

@@ -28,6 +28,12 @@ const bytes = (...values: readonly number[]): Uint8Array => Uint8Array.from(valu
 
 type Call = readonly [name: string, path: string, message: Uint8Array, code: string, details: RegExp];
 
+/** What a port says to those who belong to the other one. */
+const ELSEWHERE = {
+  servers: /^this is where clients connect \(my_addr\); servers connect to 127\.0\.0\.1:\d+ \(my_paxos\)$/,
+  clients: /^this is where servers connect \(my_paxos\); clients connect to 127\.0\.0\.1:\d+ \(my_addr\)$/,
+};
+
 const CALLS: readonly Call[] = [
   ["an absent key", GET, getMessage("absent"), "NOT_FOUND", /^Key not found\.$/],
   ["GET of an empty key", GET, getMessage(""), "INVALID_ARGUMENT", /key is empty/],
@@ -51,7 +57,8 @@ const CALLS: readonly Call[] = [
   ["an unknown method", "/keyvaluestore.KeyValueStore/Frobnicate", bytes(), "UNIMPLEMENTED", /Frobnicate/],
   ["an unknown service", "/other.Service/GetValue", bytes(), "UNIMPLEMENTED", /other\.Service/],
   ["a path without a method", "/", bytes(), "UNIMPLEMENTED", /./],
-  ["the other port's service", "/keyvaluestore.MultiPaxos/GetCoordinator", bytes(), "UNIMPLEMENTED", /MultiPaxos/],
+  ["the other port's service", "/keyvaluestore.MultiPaxos/GetCoordinator", bytes(), "UNIMPLEMENTED", ELSEWHERE.servers],
+  ["a server that joins here", "/keyvaluestore.MultiPaxos/Exchange", bytes(), "UNIMPLEMENTED", ELSEWHERE.servers],
 ];
 
 /** A PutRequest of exactly `size` bytes. */
@@ -71,6 +78,14 @@ test(`wrong requests on my_addr: ${CALLS.length} rows`, { timeout: 60_000 }, asy
     });
   }
   channel.close();
+});
+
+test("a client at my_paxos is told where clients connect", { timeout: 30_000 }, async () => {
+  const { paxosAddress, clientAddress } = cluster.server(0);
+  const get = await synod(["get", "a", "--endpoints", paxosAddress]);
+  assert.equal(get.status, 4);
+  assert.match(get.stderr, /this is where servers connect \(my_paxos\); clients connect to .*\ntry: another endpoint/);
+  assert.ok(get.stderr.includes(clientAddress), get.stderr);
 });
 
 const EXCHANGE = "/keyvaluestore.MultiPaxos/Exchange";
@@ -93,8 +108,8 @@ function peer(message: Message): Uint8Array {
 }
 
 const PAXOS_CALLS: readonly Call[] = [
-  ["a client's call of KeyValueStore", GET, getMessage("a"), "UNIMPLEMENTED", /KeyValueStore/],
-  ["Status", STATUS, bytes(), "UNIMPLEMENTED", /Admin/],
+  ["a client's call of KeyValueStore", GET, getMessage("a"), "UNIMPLEMENTED", ELSEWHERE.clients],
+  ["Status", STATUS, bytes(), "UNIMPLEMENTED", ELSEWHERE.clients],
   ["a forwarded GET of an empty key", "/keyvaluestore.MultiPaxos/GetValue", getMessage(""), "INVALID_ARGUMENT", /key is empty/],
   [
     "ElectCoordinator of a stranger",
