@@ -110,7 +110,11 @@ const COMMANDS: readonly Row[] = [
     status: BAD_ARGUMENTS,
     message: /takes one argument; the shell has split it[\s\S]*double quotes/,
   },
-  { args: ["server", GOOD, "--fail-rat", "0.1"], status: BAD_ARGUMENTS, message: /unknown option '--fail-rat'[\s\S]*synod server --help/ },
+  {
+    args: ["server", GOOD, "--fail-rat", "0.1"],
+    status: BAD_ARGUMENTS,
+    message: /unknown option '--fail-rat'[\s\S]*--fail-rate, if that is what you meant/,
+  },
   { args: ["server", GOOD, "--fail-rate", "2"], status: BAD_ARGUMENTS, message: /fail_rate \(--fail-rate\) is '2'; allowed/ },
   { args: ["server", GOOD, "--fail-rate"], status: BAD_ARGUMENTS, message: /--fail-rate/ },
   { args: ["server", GOOD], env: { SYNOD_FAIL_RATE: "many" }, status: BAD_ARGUMENTS, message: /fail_rate \(SYNOD_FAIL_RATE\) is 'many'/ },

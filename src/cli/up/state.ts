@@ -40,13 +40,15 @@ const CLUSTER_NAME = "cluster.json";
 const UP_NAME = "up.json";
 /** What `synod server` makes in the same folder where it is told no data_dir: `127.0.0.1_9000`. */
 const OF_SERVER = /_[0-9]+$/;
+/** In every file system of its own that is mounted. */
+const LOST_FOUND = "lost+found";
 /** Names that are listed of a folder that is not ours. */
 const NAMES_SHOWN = 3;
 
 /** Throws `CliError` where a new cluster would be made among things that are not of `up`: `down --wipe` might take one for its own. */
 export function refuseForeign(dataDir: string, shown: string): void {
   const names = existsSync(dataDir) && statSync(dataDir).isDirectory() ? readdirSync(dataDir) : [];
-  const strange = names.filter((name) => !name.startsWith(UP_NAME) && !OF_SERVER.test(name)).sort();
+  const strange = names.filter((name) => !name.startsWith(UP_NAME) && !OF_SERVER.test(name) && name !== LOST_FOUND).sort();
   if (strange.length > 0 && !names.includes(CLUSTER_NAME)) {
     const more = strange.length > NAMES_SHOWN ? ` and ${strange.length - NAMES_SHOWN} more` : "";
     throw new CliError(`${shown} is not empty, and holds no data of synod up: ${strange.slice(0, NAMES_SHOWN).join(", ")}${more}`, {

@@ -146,6 +146,7 @@ test("a new cluster is made where nothing is, or where up was: what is somebody 
   refuseForeign(join(dir, "new"), "D");
   writeFileSync(join(dir, "up.json"), "{}");
   mkdirSync(join(dir, "127.0.0.1_9000"));
+  mkdirSync(join(dir, "lost+found"));
   refuseForeign(dir, "D");
   for (const name of ["1", "a", "b", "c"]) {
     writeFileSync(join(dir, name), "mine");
