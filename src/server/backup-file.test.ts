@@ -121,6 +121,15 @@ test("every bit of damage and every cut is refused, with the file and a remedy",
     assert.throws(() => cut.directory("/new"), "nothing is made of it");
   }
   await assert.rejects(readBackup(tools(disk).fileSystem, "/backups/none"), /there is no such file/);
+  const closed = tools(disk).fileSystem;
+  closed.open = () => Promise.reject(Object.assign(new Error("EACCES: permission denied"), { code: "EACCES" }));
+  const isForbidden = { kind: "foreign", remedy: "Check the path, and whether this user may use it." };
+  await assert.rejects(readBackup(closed, FILE), { ...isForbidden, finding: "this user may not read it: EACCES: permission denied" });
+  await assert.rejects(writeBackup(closed, "/backups/new", streamOf(partsOf(store(1)))), {
+    ...isForbidden,
+    path: "/backups",
+    finding: "no file can be made here: EACCES: permission denied",
+  });
   for (const text of ["", "SY", "# Notes\n\nWhat a person wrote, longer than the tail of a backup.\n"]) {
     const other = disk.clone();
     other.inode(FILE).truncate(0);

@@ -17,7 +17,7 @@ import { createDirectory, refuseOccupied } from "../storage/new-directory.js";
 import { chunksOf } from "../storage/read-directory.js";
 import { hashChunk, isMarked, readContent } from "../storage/snapshot-file.js";
 import { DiskSnapshotWriter } from "../storage/snapshot-writing.js";
-import { codeOf, failureOf, StorageFailure } from "../storage/storage-failure.js";
+import { codeOf, failureOf, isForbidden, StorageFailure } from "../storage/storage-failure.js";
 import { copySnapshot, draw64, skipRevisions, type Tools } from "./forced-recovery.js";
 
 /** What a server sends of a backup, part by part. */
@@ -36,6 +36,7 @@ export class BackupBroken extends Error {
 
 const REMEDY_BACKUP = "Use another backup; of a damaged one nothing is taken.";
 const REMEDY_PATH = "Check the path.";
+const REMEDY_RIGHTS = "Check the path, and whether this user may use it.";
 
 /** Codes of the File port that speak of a mistaken path and not of the disk, as findings about the file of a backup, and about its directory. */
 const NO_FILE: Readonly<Record<string, string>> = {
@@ -58,7 +59,9 @@ export async function writeBackup(fileSystem: FileSystem, path: string, parts: A
     for await (const part of parts) {
       if (part.kind === "head" && writer === null) {
         const site = { fileSystem, directory, nameOf: () => name, onPlaced: () => {}, onEnd: () => {} };
-        writer = await DiskSnapshotWriter.begin(site, `${name}.tmp`, part.base);
+        writer = await DiskSnapshotWriter.begin(site, `${name}.tmp`, part.base).catch((error: unknown) => {
+          throw aboutDirectory(error, directory);
+        });
       } else if (part.kind === "chunk" && writer !== null) {
         await writer.push(part.bytes);
         sum.chunks++;
@@ -78,6 +81,15 @@ export async function writeBackup(fileSystem: FileSystem, path: string, parts: A
     await writer?.abort();
     throw error;
   }
+}
+
+/** Where the first file cannot even be made, the place is to blame, and no disk. */
+function aboutDirectory(error: unknown, directory: string): unknown {
+  const cause = error instanceof StorageFailure ? error.cause : error;
+  const isPlace = isForbidden(cause) || codeOf(cause) === "EROFS" || codeOf(cause) === "ENOENT";
+  return isPlace && cause instanceof Error
+    ? new StorageFailure("foreign", `no file can be made here: ${cause.message}`, { path: directory, remedy: REMEDY_RIGHTS, cause })
+    : error;
 }
 
 /** The file gets its name before it is read back: one that does not read well goes again. */
@@ -154,6 +166,9 @@ async function aboutBackup<T>(path: string, work: () => Promise<T>): Promise<T> 
   } catch (error) {
     if (error instanceof SnapshotFailure) {
       throw new StorageFailure("corrupt", error.message, { path, remedy: REMEDY_BACKUP, cause: error });
+    }
+    if (isForbidden(error) && error instanceof Error) {
+      throw new StorageFailure("foreign", `this user may not read it: ${error.message}`, { path, remedy: REMEDY_RIGHTS, cause: error });
     }
     const finding = NO_FILE[codeOf(error)];
     if (finding !== undefined) {

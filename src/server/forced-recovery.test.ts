@@ -137,6 +137,9 @@ test("what is in use, damaged, missing, empty or foreign is refused, and nothing
   assert.match(await refusal(prepareRecovery(options(disk))), /^\/one: .*locked.*Stop the server that uses it first\.$/);
   await server.storage.close();
   assert.match(await refusal(prepareRecovery(options(disk, { from: ["/one", "/three"] }))), /^\/three: there is no such directory/);
+  const closed = options(disk);
+  closed.fileSystem.lock = () => Promise.reject(Object.assign(new Error("listen EACCES: permission denied"), { code: "EACCES" }));
+  assert.match(await refusal(prepareRecovery(closed)), /^\/one: cannot be locked: listen EACCES: .* Run this as the user of the servers/);
   disk.makeDirectory("/empty");
   assert.match(await refusal(prepareRecovery(options(disk, { from: ["/empty"] }))), /^\/empty: empty: it is no data directory of Synod/);
   assert.match(await refusal(prepareRecovery(options(disk, { to: "/two" }))), /^\/two: not empty/);

@@ -78,6 +78,14 @@ async function lockExisting(fileSystem: FileSystem, directory: string): Promise<
           remedy: "Stop the server that uses it first.",
           cause: error,
         });
+      case "EACCES":
+      case "EPERM":
+      case "EROFS":
+        throw new StorageFailure("foreign", `cannot be locked: ${error instanceof Error ? error.message : ""}`, {
+          path: directory,
+          remedy: "Run this as the user of the servers, or on a copy that can be written to: the lock is a file in the directory.",
+          cause: error,
+        });
       default:
         throw failureOf(error, directory, "lock the data directory");
     }
