@@ -145,6 +145,12 @@ export function describeReturn({ number, dataDir }: PlannedServer, { code }: End
     : `START ${number} brings it back`;
 }
 
+/** What a person does where START has failed: again on the same data helps only once the log says what was wrong. */
+export function describeFailedStart(server: PlannedServer, ending: Ending): string {
+  const log = `its log, ${server.logFile}`;
+  return ending.code === EXIT_STATUS.halted ? `${describeReturn(server, ending)}; else ${log}` : log;
+}
+
 /** The line that says how to reach the cluster from outside, through a server that runs. */
 export function describeReady(coordinator: string, running: readonly ServerProcess[]): string {
   const first = running[0]?.planned.clientAddress ?? "";

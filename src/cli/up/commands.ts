@@ -7,7 +7,7 @@ import { judge } from "../status/health.js";
 import { renderStatus } from "../status/view.js";
 import { painter } from "../table.js";
 import { waitForAnswer } from "./agreement.js";
-import { type Cluster, describeReturn, describeServerEnding } from "./cluster.js";
+import { type Cluster, describeFailedStart, describeServerEnding } from "./cluster.js";
 import { paxosOf } from "./plan.js";
 
 /** How long START waits for the server to answer. Milliseconds. */
@@ -61,7 +61,7 @@ async function startAgain(cluster: Cluster, client: SynodClient, number: number,
   if (typeof first === "object") {
     throw new CliError(`${describeServerEnding(server, first)} when it started:\n${server.tail()}`, {
       exitCode: EXIT.error,
-      hint: `${describeReturn(server.planned, first)}; its log is ${server.planned.logFile}`,
+      hint: describeFailedStart(server.planned, first),
     });
   }
   return first

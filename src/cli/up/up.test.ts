@@ -10,7 +10,7 @@ import { test } from "node:test";
 import { resolveServerConfig } from "../config/server-config.js";
 import { fromText } from "../config/sources.js";
 import { CliError } from "../errors.js";
-import { describeReturn } from "./cluster.js";
+import { describeFailedStart, describeReturn } from "./cluster.js";
 import { clusterFileOf, planUp } from "./plan.js";
 import { checkPortsFree } from "./ports.js";
 import { isRunning, recordOf } from "./processes.js";
@@ -166,6 +166,8 @@ test("whoever ended by itself is brought back by START, but not on data that end
     describeReturn(server, { code: 78, signal: null, wasAsked: false }),
     "once /d/1 is moved away, and not before, START 1 makes it a new member; where it was removed it follows until synod member promote lets it vote",
   );
+  assert.equal(describeFailedStart(server, { code: 74, signal: null, wasAsked: false }), "its log, /d/1/server.log", "not START again");
+  assert.match(describeFailedStart(server, { code: 78, signal: null, wasAsked: false }), /^once \/d\/1 is moved away, .*; else its log, /);
 });
 
 test("a damaged cluster file is refused, not taken for none", () => {
