@@ -56,44 +56,46 @@ function hostSettingOf(error: unknown, { clientListen, paxosListen }: ServerConf
   return `${names.length === 0 ? "an address" : names.join(" and ")} '${String(host)}'`;
 }
 
-/** A start that failed, in words that name the setting to change. */
 async function start(runServer: RunServer, config: ServerConfig): Promise<RunningServer> {
   try {
     return await runServer(config);
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    const reason = error instanceof Error ? error.message : String(error);
-    switch (code) {
-      case "EADDRINUSE":
-        throw new CliError(`${settingOf(error, config)} is in use by another program`, {
-          exitCode: EXIT_STATUS.startup,
-          hint: "stopping that program (synod down, where synod up started it), or another port",
-          cause: error,
-        });
-      case "EADDRNOTAVAIL":
-        throw new CliError(`${settingOf(error, config)} does not belong to this machine`, {
-          exitCode: EXIT_STATUS.startup,
-          hint: "0.0.0.0 to listen on every interface, or an address that this machine has",
-          cause: error,
-        });
-      case "ENOTFOUND":
-      case "EAI_AGAIN":
-        throw new CliError(`${hostSettingOf(error, config)} is a name that does not resolve here`, {
-          exitCode: EXIT_STATUS.startup,
-          hint: "an address or a name that this machine knows, or a name server that knows it",
-          cause: error,
-        });
-      case "EACCES":
-      case "EPERM":
-      case "EROFS":
-      case "ENOSPC":
-        throw new CliError(`the server cannot use its data directory or ports: ${reason}`, {
-          exitCode: EXIT.io,
-          hint: `a data_dir that can be written (now ${config.dataDir}), and ports above 1023`,
-          cause: error,
-        });
-      default:
-        throw storageError(error) ?? error;
-    }
+    throw startFailure(error, config);
+  }
+}
+
+/** A start that failed, in words that name the setting to change. */
+export function startFailure(error: unknown, config: ServerConfig): unknown {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  switch (code) {
+    case "EADDRINUSE":
+      return new CliError(`${settingOf(error, config)} is in use by another program`, {
+        exitCode: EXIT_STATUS.startup,
+        hint: "stopping that program (synod down, where synod up started it), or another port",
+        cause: error,
+      });
+    case "EADDRNOTAVAIL":
+      return new CliError(`${settingOf(error, config)} does not belong to this machine`, {
+        exitCode: EXIT_STATUS.startup,
+        hint: "0.0.0.0 to listen on every interface, or an address that this machine has",
+        cause: error,
+      });
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return new CliError(`${hostSettingOf(error, config)} is a name that does not resolve here`, {
+        exitCode: EXIT_STATUS.startup,
+        hint: "an address or a name that this machine knows, or a name server that knows it",
+        cause: error,
+      });
+    // The storage tells of the rights to a data directory itself.
+    case "EACCES":
+    case "EPERM":
+      return new CliError(`${settingOf(error, config)} may not be used by this user`, {
+        exitCode: EXIT_STATUS.startup,
+        hint: "a port above 1023",
+        cause: error,
+      });
+    default:
+      return storageError(error) ?? error;
   }
 }

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { renderShown } from "../commands/config-show.js";
+import { startFailure } from "../commands/server.js";
 import { CliError } from "../errors.js";
 import type { Environment, Flags } from "../flags.js";
 import { readSources } from "./read-sources.js";
@@ -172,6 +173,17 @@ test("what config show prints as text is read back as the same configuration", (
   const input = { text: `${THREE} fail_rate:0.25 data_dir:'/d/it\\'s' log_format: json quota_bytes:'64MiB'` };
   const text = renderShown(showSettings(readSources(input.text, {}, {}).layers, "/w"), "text");
   assert.deepEqual(resolve({ text }).config, resolve(input).config);
+});
+
+test("a port that this user may not use is told by its setting, as a server that could not start", () => {
+  const { config } = resolve({ text: THREE.replace("127.0.0.1:8000", "127.0.0.1:80") });
+  const listening = Object.assign(new Error("listen EACCES: permission denied 127.0.0.1:80"), { code: "EACCES", port: 80 });
+  const failure = startFailure(listening, config);
+  assert.ok(failure instanceof CliError);
+  assert.deepEqual(
+    [failure.message, failure.hint, failure.exitCode],
+    ["my_addr 127.0.0.1:80 may not be used by this user", "a port above 1023", 1],
+  );
 });
 
 test("spellings of loopback mean one server, and differing ones are warned of", () => {
