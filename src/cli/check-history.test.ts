@@ -74,6 +74,9 @@ test("what is no history says so, with the line and what to write", () => {
   const missing = check([join(folder, "missing.jsonl")]);
   assert.equal(missing.status, 6);
   assert.match(missing.stderr, /could not be read: ENOENT/);
+  const directory = check([folder]);
+  assert.equal(directory.status, 6);
+  assert.match(directory.stderr, /could not be read: it is a directory\ntry: synod check-history FILE/);
   assert.equal(check([]).status, 128);
   assert.equal(check(["-", "--steps", "many"], good).status, 128);
 });

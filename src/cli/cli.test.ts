@@ -107,8 +107,9 @@ test("endpoints come from flag, SYNOD_ENDPOINTS, then ETCDCTL_ENDPOINTS; the nex
 test("exit statuses, and one thing to try", async () => {
   const gone = `127.0.0.1:${await freePort()}`;
   const refusing = await fake({
-    beforePut: () => {
-      throw new FakeFailure(status.UNAVAILABLE, "No server coordinates. Nothing was written.");
+    beforePut: (key) => {
+      const why = key === "old" ? "the others go on without it and turn it away." : "No server coordinates.";
+      throw new FakeFailure(status.UNAVAILABLE, `${why} Nothing was written.`);
     },
     beforeGet: () => {
       throw new FakeFailure(status.INVALID_ARGUMENT, "an empty key");
@@ -122,6 +123,7 @@ test("exit statuses, and one thing to try", async () => {
   const cases: ReadonlyArray<readonly [args: readonly string[], code: number, stderr: RegExp]> = [
     [["get", "k", "--endpoints", gone], 2, /^Error: no connection to 127\.0\.0\.1:\d+ \(connection refused\)\ntry: synod up/],
     [["put", "k", "v", ...at], 4, /^Error: 127\.0\.0\.1:\d+: No server coordinates\. Nothing was written\.\ntry: synod status/],
+    [["put", "old", "v", ...at], 4, /^Error: .*the others go on without it and .*\ntry: another endpoint, of a server that the others /],
     [["get", "", ...at], 3, /^Error: 127\.0\.0\.1:\d+: an empty key\ntry: /],
     [
       ["del", "k", "--command-timeout", "200ms", ...at],

@@ -104,6 +104,9 @@ function storeExitCode(error: StoreError): number {
   }
 }
 
+/** What a server says that is to set its data directory aside: it answers nothing before that, and no other server is missing. */
+const LEFT_BEHIND = /\bthe others go on without it\b/;
+
 function storeHint(error: StoreError): string {
   switch (error.code) {
     case "refused":
@@ -111,7 +114,9 @@ function storeHint(error: StoreError): string {
     case "connection":
       return "synod up to start servers, or the addresses of running ones";
     case "unavailable":
-      return "synod status, to see which servers are missing";
+      return LEFT_BEHIND.test(error.message)
+        ? "another endpoint, of a server that the others have not gone on without"
+        : "synod status, to see which servers are missing";
     case "timeout":
       return "synod status, or a longer --command-timeout";
     case "invalid-argument":

@@ -130,13 +130,21 @@ async function readHistory(file: string, name: string, progress: Progress): Prom
     if (error instanceof HistoryError) {
       throw new CliError(`${name}, ${error.message}`, { exitCode: EXIT.invalidInput, hint: error.remedy, cause: error });
     }
-    const reason = error instanceof TypeError ? "it is not UTF-8 text" : error instanceof Error ? error.message : String(error);
+    const reason = error instanceof TypeError ? "it is not UTF-8 text" : isDirectory(error) ? "it is a directory" : messageOf(error);
     throw new CliError(`${name} could not be read: ${reason}`, {
       exitCode: EXIT.io,
       hint: "synod check-history FILE, or - for stdin",
       cause: error,
     });
   }
+}
+
+function isDirectory(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "EISDIR";
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The lines of a stream, without their ends. A line longer than allowed comes out cut, just too long: the reader refuses it. */
