@@ -133,6 +133,7 @@ test("exit statuses, and one thing to try", async () => {
     [["get"], 128, /^Error: missing required argument 'key'\ntry: synod get --help\n$/],
     [["get", "k", "--nonsense"], 128, /^Error: unknown option '--nonsense'\ntry: /],
     [["server", "--fail-rat", "0.1"], 128, /^Error: unknown option '--fail-rat'\ntry: --fail-rate, if that is what you meant\n$/],
+    [["config", "show", "--fail-rat", "0.1"], 128, /^Error: unknown option '--fail-rat'\ntry: --fail-rate, if that is what you meant\n$/],
     [["get", "k", "--endpoints", ""], 128, /^Error: --endpoints names no server; allowed is host:port/],
     [["get", "k", "--endpont", "x"], 128, /^Error: unknown option '--endpont'\ntry: --endpoints, if that is what you meant\n$/],
     [["get", "k", "-w", "yaml"], 128, /'yaml' is invalid\. Allowed choices are simple, json, table\.\ntry: /],
@@ -243,9 +244,11 @@ test("config show prints origins, and says why a server would not start", async 
   assert.match(good.stdout, /^ping_ms +50 +SYNOD_PING_MS$/m);
   assert.match(good.stdout, /^my_addr +127\.0\.0\.1:8000 +argument 1:9$/m);
   assert.match(good.stdout, /^grant_ms +600 +default$/m);
+  assert.match(good.stdout, /^join +\(none, there is replica\) +default$/m, "one of the two is enough");
   const none = await synod(["config", "show"]);
   assert.equal(none.code, 128);
   assert.match(none.stdout, /^my_addr +\(required\)/m);
+  assert.match(none.stdout, /^replica +\(required: replica or join\)[\s\S]*^join +\(required: replica or join\)/m);
   assert.match(none.stderr, /^Error: a server would not start with this: my_addr is missing/);
 });
 

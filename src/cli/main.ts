@@ -57,9 +57,12 @@ function fromCommander(error: CommanderError, argv: readonly string[]): CliError
     return badArgument(plain, `${suggestion[1]}, if that is what you meant`);
   }
   const unknown = /^unknown option '(--[^']+)'$/.exec(plain)?.[1];
-  if (unknown !== undefined && command === "server") {
+  if (unknown !== undefined && (command === "server" || command === "config")) {
     const setting = nearest(unknown, SETTINGS.map(flagOf)); // commander suggests none of them, for --help lists them elsewhere
-    return badArgument(plain, setting === undefined ? "synod server --help" : `${setting}, if that is what you meant`);
+    return badArgument(
+      plain,
+      setting === undefined ? `synod ${command === "config" ? "config show" : command} --help` : `${setting}, if that is what you meant`,
+    );
   }
   if (error.code === "commander.excessArguments" && command === "server") {
     return badArgument(

@@ -46,29 +46,33 @@ export function renderShown(shown: readonly ShownSetting[], format: string | und
     return `${JSON.stringify(items, null, 2)}\n`;
   }
   if (format === "text") {
-    return shown.flatMap(textLines).join("");
+    return shown.flatMap((one) => textLines(one, shown)).join("");
   }
   const rows = shown.map((one) => [
     one.setting.name,
-    one.value === undefined ? `(${missing(one)})` : plain(one.value),
+    one.value === undefined ? `(${missing(one, shown)})` : plain(one.value),
     meaningOf(one),
     one.origin.where,
   ]);
   return renderTable(["SETTING", "VALUE", "", "ORIGIN"], rows);
 }
 
-function textLines(one: ShownSetting): readonly string[] {
+function textLines(one: ShownSetting, shown: readonly ShownSetting[]): readonly string[] {
   const { name } = one.setting;
   if (one.value === undefined) {
-    return [`# ${name}: ${missing(one)}\n`];
+    return [`# ${name}: ${missing(one, shown)}\n`];
   }
   const values = typeof one.value === "object" ? one.value : [one.value];
   return values.map((value) => `${name}: ${typeof value === "number" ? value : quoteText(value)}\n`);
 }
 
-/** What is said of a setting without a value: a server needs it, or one of two. */
-function missing({ setting }: ShownSetting): string {
-  return setting.isRequired ? "required" : "required: replica or join";
+/** What is said of a setting without a value: a server needs it, or one of two, or has the other one. */
+function missing({ setting }: ShownSetting, shown: readonly ShownSetting[]): string {
+  if (setting.isRequired) {
+    return "required";
+  }
+  const other = shown.find((one) => one.setting.kind === "addresses" && one.value !== undefined);
+  return other === undefined ? "required: replica or join" : `none, there is ${other.setting.name}`;
 }
 
 function plain(value: NonNullable<ShownSetting["value"]>): string {
