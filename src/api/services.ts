@@ -25,14 +25,16 @@ export type ServicesOptions = {
   readonly call: ElectOptions["call"];
 };
 
-/** Clients that hear of no outcome take it for unknown, and ask on. */
-const UNHANDLED: Unhandled = {
-  trailers: OUTCOME_TRAILERS["not-applied"],
-  tooLarge: (bytes, bytesMax) => {
-    const { status, text } = tooLargeRequest(bytes, bytesMax);
-    return { status, message: text };
-  },
-};
+/** Clients that hear of no outcome take it for unknown, and ask on. At either port: the other one's messages may be larger, its requests not. */
+function unhandled({ maxRequestBytes }: ServerConfig): Unhandled {
+  return {
+    trailers: OUTCOME_TRAILERS["not-applied"],
+    tooLarge: (bytes, bytesMax) => {
+      const { status, text } = tooLargeRequest(bytes, Math.min(bytesMax, maxRequestBytes));
+      return { status, message: text };
+    },
+  };
+}
 
 /** Of a call that this port does not serve: where it belongs if that is the other port, which is easily mixed up with this one. */
 function noMethod(others: readonly string[], where: string): (path: string) => string {
@@ -58,7 +60,7 @@ export function clientServices({ server, config, memoryBytes, call }: ServicesOp
     ]),
     streaming: new Map([[`${ADMIN}/Backup`, backupHandler(server, config.requestTimeoutMs)]]),
     limits: { messageBytesMax: config.maxRequestBytes, connectionsMax: config.maxConnections },
-    unhandled: UNHANDLED,
+    unhandled: unhandled(config),
     noMethod: noMethod([MULTI_PAXOS], `this is where clients connect (my_addr); servers connect to ${config.paxosAddress} (my_paxos)`),
   };
 }
@@ -81,6 +83,7 @@ export function paxosServices(
     ]),
     streaming: new Map([[`${MULTI_PAXOS}/Exchange`, peers.exchange]]),
     limits: { messageBytesMax: peers.messageBytesMax },
+    unhandled: unhandled(config),
     noMethod: noMethod(
       [KEY_VALUE_STORE, ADMIN],
       `this is where servers connect (my_paxos); clients connect to ${config.clientAddress} (my_addr)`,

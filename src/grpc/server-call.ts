@@ -62,7 +62,8 @@ export class ServerCall implements ServerStream {
     this.host = host;
     this.queue = new SendQueue(stream, host.session.sender.streamWindow);
     this.queue.drainBelow = host.streamQueueBytesMax / 2;
-    this.reader = new MessageReader(host.messageBytesMax, (message) => this.onWholeMessage(message), host.unhandled?.tooLarge);
+    const tooLarge = head.streaming === undefined ? host.unhandled?.tooLarge : undefined;
+    this.reader = new MessageReader(host.messageBytesMax, (message) => this.onWholeMessage(message), tooLarge);
     // A unary request is kept until the client has said that it was all.
     this.paused = head.unary !== undefined;
   }
@@ -158,16 +159,17 @@ export class ServerCall implements ServerStream {
     this.ended = true;
     this.drop();
     this.host.session.sender.forget(this.queue);
-    this.writeEnd(end, httpStatus);
+    // The handler of a unary call gets nothing before its request is complete, and then this object is done: it has seen nothing yet.
+    const trailers = this.head.streaming === undefined ? this.host.unhandled?.trailers : undefined;
+    this.writeEnd(trailers === undefined ? end : { ...end, trailers }, httpStatus);
     if (reason !== undefined) {
       callback?.(reason);
     }
   }
 
-  /** Ends the call for what is wrong with its messages: of a unary one, whose handler waits for them all, nothing came. */
+  /** Ends the call for what is wrong with its messages. */
   private refuse(status: GrpcStatus, message: string, reason?: CancelReason): void {
-    const trailers = this.head.unary === undefined ? EMPTY_METADATA : (this.host.unhandled?.trailers ?? EMPTY_METADATA);
-    this.abort({ status, message, trailers }, reason);
+    this.abort({ status, message, trailers: EMPTY_METADATA }, reason);
   }
 
   /** Ends the stream with an error code of HTTP/2: the peer broke its rules. */

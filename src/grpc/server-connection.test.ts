@@ -188,36 +188,6 @@ test("unary requests with no message, two messages, a cut message, a compressed 
   assert.equal(client.connection.closed, false);
 });
 
-test("what no handler has seen is said with the trailers of the services, and in their words where it is too large", () => {
-  const unhandled = {
-    trailers: [["x-outcome", "none"]],
-    tooLarge: (bytes: number, bytesMax: number) => ({ status: GRPC_STATUS.INVALID_ARGUMENT, message: `${bytes} of ${bytesMax}` }),
-  } as const;
-  const client = new WireClient({ ...testServices({ messageBytesMax: 100 }).services, unhandled });
-  const cases: ReadonlyArray<readonly [data: Uint8Array, status: number, outcome: string | undefined]> = [
-    [grpcMessage(new Uint8Array(101)), GRPC_STATUS.INVALID_ARGUMENT, "none"],
-    [new Uint8Array(0), GRPC_STATUS.INTERNAL, "none"],
-    [grpcMessage(HELLO).subarray(0, 8), GRPC_STATUS.INTERNAL, "none"],
-    [grpcMessage(new Uint8Array(100)), GRPC_STATUS.OK, undefined],
-  ];
-  for (const [i, [data, status, outcome]] of cases.entries()) {
-    const stream = i * 2 + 1;
-    client.send(client.headers(stream), dataFrame(stream, data, true));
-    const fields = client.framesOf(stream).at(-1)?.fields;
-    assert.equal(fields?.["grpc-status"], String(status), `case ${i}`);
-    assert.equal(fields?.["x-outcome"], outcome, `case ${i}`);
-    assert.equal(fields?.["grpc-message"], i === 0 ? "101 of 100" : fields?.["grpc-message"]);
-  }
-});
-
-test("a path without a handler is said in the words of the services", () => {
-  const client = new WireClient({ ...testServices().services, noMethod: (path) => `not ${path} here` });
-  client.send(client.headers(1, requestFields("/test.Service/Nothing")));
-  const fields = client.framesOf(1)[0]?.fields;
-  assert.equal(fields?.["grpc-status"], String(GRPC_STATUS.UNIMPLEMENTED));
-  assert.equal(fields?.["grpc-message"], "not /test.Service/Nothing here");
-});
-
 test("a deadline ends the call with DEADLINE_EXCEEDED and tells its handler; what remains of it can be asked", () => {
   const { services, log } = testServices();
   const client = new WireClient(services);

@@ -379,7 +379,7 @@ export class ServerConnection implements Responder, SessionRole, CallHost {
     }
     if (head.refusal !== undefined && this.streams.get(stream) === call) {
       const { status, message, httpStatus } = head.refusal;
-      call.abort({ status, message, trailers: this.unhandled?.trailers ?? EMPTY_METADATA }, undefined, httpStatus);
+      call.abort({ status, message, trailers: EMPTY_METADATA }, undefined, httpStatus);
     }
   }
 

@@ -81,9 +81,9 @@ export type StreamHandler = (stream: ServerStream) => void;
 
 /** What a server says of requests that no handler has seen, so that nothing came of them. */
 export interface Unhandled {
-  /** With every answer that a unary call gets in place of its handler's. */
+  /** With every end of a unary call before its request was complete, a deadline and a shutdown included. */
   readonly trailers: Metadata;
-  /** Of a message above `messageBytesMax`: status, not OK, and text for people. */
+  /** Of a unary call's message above `messageBytesMax`: status, not OK, and text for people. */
   tooLarge(bytes: number, bytesMax: number): { readonly status: GrpcStatus; readonly message: string };
 }
 

@@ -113,10 +113,20 @@ function peer(message: Message): Uint8Array {
   return encodePeerFrame(encodeEnvelope(HEADER, message));
 }
 
+const FORWARDED_PUT = "/keyvaluestore.MultiPaxos/PutPair";
+
 const PAXOS_CALLS: readonly Call[] = [
   ["a client's call of KeyValueStore", GET, getMessage("a"), "UNIMPLEMENTED", ELSEWHERE.clients],
   ["Status", STATUS, bytes(), "UNIMPLEMENTED", ELSEWHERE.clients],
   ["a forwarded GET of an empty key", "/keyvaluestore.MultiPaxos/GetValue", getMessage(""), "INVALID_ARGUMENT", /key is empty/],
+  ["a PUT of 1.5 MiB and a byte", FORWARDED_PUT, sized(1.5 * MIB + 1), "INVALID_ARGUMENT", /1572865 bytes, at most 1572864/],
+  [
+    "a PUT above what servers send each other",
+    FORWARDED_PUT,
+    sized(9 * MIB),
+    "INVALID_ARGUMENT",
+    /at most 1572864 are allowed \(max_request_bytes\)\. Nothing was written/,
+  ],
   [
     "ElectCoordinator of a stranger",
     "/keyvaluestore.MultiPaxos/ElectCoordinator",
@@ -163,6 +173,26 @@ test(`wrong requests on my_paxos: ${PAXOS_CALLS.length} rows`, { timeout: 60_000
     });
   }
   channel.close();
+});
+
+test("a size that is refused is in no doubt: at either port, a little or far above the limit, also where nobody reads the rest", {
+  timeout: 60_000,
+}, async () => {
+  const { clientAddress, paxosAddress } = cluster.server(1);
+  for (const [server, path] of [
+    [clientAddress, PUT],
+    [clientAddress, DELETE],
+    [paxosAddress, FORWARDED_PUT],
+  ] as const) {
+    const channel = new RawChannel(server);
+    for (const size of [1.5 * MIB + 1, 4 * MIB, 20 * MIB]) {
+      const { code, outcome } = await channel.call(path, sized(size));
+      assert.deepEqual([code, outcome], ["INVALID_ARGUMENT", "not-applied"], `${size} bytes to ${server}${path}`);
+    }
+    const { code, outcome } = await channel.call(path, putMessage("k".repeat(4 * KIB + 1), "v"));
+    assert.deepEqual([code, outcome], ["INVALID_ARGUMENT", "not-applied"], `a long key to ${server}${path}`);
+    channel.close();
+  }
 });
 
 /** Headers of a request over node:http2, and the HTTP or gRPC status that it gets. */
