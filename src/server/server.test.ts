@@ -2,6 +2,9 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { present } from "../base/assert.js";
+import { utf8Encode } from "../base/utf8.js";
+import { encodePlainPut } from "../kv/command.js";
+import { COMMAND_BYTES_MAX } from "./server.js";
 import { TestCluster } from "./testing/cluster.js";
 
 test("three servers found a cluster; each takes writes and reads what the others wrote", async () => {
@@ -222,4 +225,18 @@ test("the quota of the configuration reaches the replicated state and refuses wr
   await cluster.until(() => [0, 1, 2].every((i) => cluster.server(i).status().store.quotaBytes === 65_536), 20_000);
   equal(await cluster.outcomeOf(cluster.put(0, "k", "v".repeat(70_000))), "quota-exceeded");
   equal(await cluster.outcomeOf(cluster.put(1, "k", "small")), "ok");
+});
+
+test("the largest write goes through every server, whatever the coordinator's limits; a larger one is refused at once", async () => {
+  const cluster = await TestCluster.started(3, { maxRequestBytes: 1024, batchMaxBytes: 1024, windowBytes: 1024 });
+  const room = COMMAND_BYTES_MAX - encodePlainPut(utf8Encode("k"), new Uint8Array()).length;
+  for (let i = 0; i < 3; i++) {
+    equal(await cluster.outcomeOf(cluster.put(i, "k", "v".repeat(room))), "ok");
+    const { outcome } = cluster.put(i, "k", "v".repeat(room + 1));
+    equal(outcome?.error?.outcome, "not-applied");
+    equal(
+      outcome?.text,
+      `The write takes ${COMMAND_BYTES_MAX + 1} bytes, at most ${COMMAND_BYTES_MAX} are allowed, whatever max_request_bytes says. Nothing was written.`,
+    );
+  }
 });

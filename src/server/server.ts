@@ -341,7 +341,7 @@ export class Server {
       return;
     }
     if (command.length > COMMAND_BYTES_MAX) {
-      const text = `The write takes ${command.length} bytes, at most ${COMMAND_BYTES_MAX} are allowed. Nothing was written.`;
+      const text = `The write takes ${command.length} bytes, at most ${COMMAND_BYTES_MAX} are allowed, whatever max_request_bytes says. Nothing was written.`;
       waiter.fail(new StoreError("too-large", "not-applied", text));
       return;
     }
