@@ -10,6 +10,9 @@ import { type Observer, Violation } from "../observer.js";
 /** Found, join and introduce; PROTOCOL §1.3. */
 const INTRODUCING: ReadonlySet<Message["kind"]> = new Set(["hello", "genesis", "genesisAck", "join", "joinReply"]);
 
+/** What any step may say because time has passed: whom the replica follows, when it wants to be woken. */
+const OF_TIME: ReadonlySet<Effect["kind"]> = new Set(["coordination", "wake"]);
+
 export class KinshipChecker implements Observer {
   /** Messages that were turned away. */
   turnedAway = 0;
@@ -33,8 +36,9 @@ export class KinshipChecker implements Observer {
       return;
     }
     this.turnedAway++;
-    if (effects.length > 0) {
-      const what = effects.map(({ kind }) => kind).join(", ");
+    const heeded = effects.filter((effect) => !OF_TIME.has(effect.kind));
+    if (heeded.length > 0) {
+      const what = heeded.map(({ kind }) => kind).join(", ");
       throw new Violation("28", `n${server + 1} heeds a ${event.message.kind} of another lineage from ${event.address}: ${what}`);
     }
   }
