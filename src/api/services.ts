@@ -36,9 +36,9 @@ function unhandled({ maxRequestBytes }: ServerConfig): Unhandled {
   };
 }
 
-/** Of a call that this port does not serve: where it belongs if that is the other port, which is easily mixed up with this one. */
-function noMethod(others: readonly string[], where: string): (path: string) => string {
-  return (path) => (others.some((service) => path.startsWith(`${service}/`)) ? where : `no method ${path}`);
+/** Of a call of a service that the other port serves, which is easily mixed up with this one: where it belongs. */
+function elsewhere(others: readonly string[], where: string): (path: string) => string | undefined {
+  return (path) => (others.some((service) => path.startsWith(`${service}/`)) ? where : undefined);
 }
 
 /** What my_addr serves. */
@@ -61,7 +61,7 @@ export function clientServices({ server, config, memoryBytes, call }: ServicesOp
     streaming: new Map([[`${ADMIN}/Backup`, backupHandler(server, config.requestTimeoutMs)]]),
     limits: { messageBytesMax: config.maxRequestBytes, connectionsMax: config.maxConnections },
     unhandled: unhandled(config),
-    noMethod: noMethod([MULTI_PAXOS], `this is where clients connect (my_addr); servers connect to ${config.paxosAddress} (my_paxos)`),
+    noMethod: elsewhere([MULTI_PAXOS], `this is where clients connect (my_addr); servers connect to ${config.paxosAddress} (my_paxos)`),
   };
 }
 
@@ -84,7 +84,7 @@ export function paxosServices(
     streaming: new Map([[`${MULTI_PAXOS}/Exchange`, peers.exchange]]),
     limits: { messageBytesMax: peers.messageBytesMax },
     unhandled: unhandled(config),
-    noMethod: noMethod(
+    noMethod: elsewhere(
       [KEY_VALUE_STORE, ADMIN],
       `this is where servers connect (my_paxos); clients connect to ${config.clientAddress} (my_addr)`,
     ),

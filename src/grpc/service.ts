@@ -94,6 +94,6 @@ export interface GrpcServices {
   readonly limits?: Partial<GrpcLimits>;
   /** Without it such calls get no trailers, and RESOURCE_EXHAUSTED where they are too large. */
   readonly unhandled?: Unhandled;
-  /** What is said, for people, of a call whose path is not among these. Default: `no method PATH`. */
-  readonly noMethod?: (path: string) => string;
+  /** What is said, for people, of a call whose path is not among these. Where it is undefined: `no method PATH`. */
+  readonly noMethod?: (path: string) => string | undefined;
 }

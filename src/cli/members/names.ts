@@ -74,9 +74,16 @@ export function idOf(view: StatusResponse, name: string, self: bigint): number {
   return Number(id);
 }
 
-/** The newest member at this Paxos address: a lost disk and the one that took its place have one address. */
+/** The newest member at this Paxos address. */
 export function newestAt(view: StatusResponse, paxosAddress: string): Member | undefined {
-  return membersOf(view).findLast((member) => member.paxosAddress === paxosAddress);
+  return newestOf(membersOf(view), paxosAddress);
+}
+
+/** The newest of those at this Paxos address: a lost disk and the one that took its place have one address. */
+export function newestOf(members: readonly Member[], paxosAddress: string): Member | undefined {
+  return members
+    .filter((member) => member.paxosAddress === paxosAddress)
+    .reduce<Member | undefined>((best, one) => (best === undefined || one.replicaId > best.replicaId ? one : best), undefined);
 }
 
 function canonicalOf(name: string): string {

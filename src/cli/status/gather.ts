@@ -4,8 +4,9 @@
  */
 import { parseAddress } from "../../client/address.js";
 import type { SynodClient } from "../../client/client.js";
-import type { Member, StatusResponse } from "../../client/index.js";
+import type { StatusResponse } from "../../client/index.js";
 import { toCliError } from "../errors.js";
+import { newestOf } from "../members/names.js";
 
 /** One server, answered or not. */
 export type ServerRow = {
@@ -91,18 +92,11 @@ function withoutRepetition(rows: readonly ServerRow[]): readonly ServerRow[] {
       members.find((one) => {
         const address = parseAddress(one.clientAddress);
         return "canonical" in address && address.canonical === row.endpoint;
-      }) ?? newestAt(members, row.paxosAddress);
+      }) ?? newestOf(members, row.paxosAddress);
     const known = member === undefined ? row : { ...row, paxosAddress: member.paxosAddress, replicaId: Number(member.replicaId) };
     kept.push(known);
   }
   return kept;
-}
-
-/** Who is at that Paxos address: a lost disk and the one that took its place have one address. */
-function newestAt(members: readonly Member[], paxosAddress: string): Member | undefined {
-  return members
-    .filter((member) => member.paxosAddress === paxosAddress)
-    .reduce<Member | undefined>((best, one) => (best === undefined || one.replicaId > best.replicaId ? one : best), undefined);
 }
 
 /** Members whose client address nobody knows, since they were never heard from. */

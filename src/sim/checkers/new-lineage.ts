@@ -32,6 +32,20 @@ export function logOfNewLineage(history: History, { merged, durable }: NewLineag
   return log;
 }
 
+/** The configuration that the recovery began from: in force behind what was kept. `log`: that of the new directory. */
+export function configurationBefore(
+  history: History,
+  { merged }: Pick<NewLineage, "merged">,
+  log: readonly Batch[],
+): Configuration | undefined {
+  return historyAfterRecovery(history, log.slice(0, merged.last)).configurations.at(-1)?.configuration;
+}
+
+/** Members that vote, or may as soon as they can. */
+export function votersToBe({ roster, voters }: Configuration): Configuration["roster"] {
+  return roster.filter((entry) => entry.electable || voters.includes(entry.replica));
+}
+
 /** Throws a Violation where the new directory is not what it must be. `address`: of the server that will run on it. */
 export function checkNewLineage(
   history: History,
@@ -43,7 +57,7 @@ export function checkNewLineage(
   demand(log.length === merged.last + APPENDED, () => `holds ${log.length - merged.last} entries behind what was kept, not ${APPENDED}`);
   demand(durableDecided(durable) === log.length, () => `knows slots up to ${durableDecided(durable)} to be decided, of ${log.length}`);
   demand(log[merged.last]?.kind === "commands", () => "does not move the revisions first");
-  const before = historyAfterRecovery(history, log.slice(0, merged.last)).configurations.at(-1)?.configuration;
+  const before = configurationBefore(history, made, log);
   const entry = log.at(-1);
   demand(before !== undefined && entry?.kind === "configuration", () => "does not end with a configuration");
   if (before !== undefined && entry?.kind === "configuration") {
@@ -76,11 +90,11 @@ function checkOnlyVoter(before: Configuration, after: Configuration, { replica, 
   demand(replica >= before.nextReplicaId && after.nextReplicaId > replica, () => `has the id ${replica}, which somebody may have had`);
   const own = after.roster.filter((entry) => entry.address === address);
   demand(own.length === 1 && own[0]?.replica === replica && own[0].diskId === diskId, () => `is not the one member at ${address}`);
+  const toVote = votersToBe(before);
   for (const entry of before.roster.filter((listed) => listed.address !== address)) {
     const kept = after.roster.find((listed) => listed.replica === entry.replica);
     demand(kept?.address === entry.address && kept.diskId === entry.diskId, () => `has forgotten replica ${entry.replica}`);
-    const mayVote = entry.electable || before.voters.includes(entry.replica);
-    demand(!mayVote || kept?.electable === true, () => `lets replica ${entry.replica} never vote again`);
+    demand(!toVote.includes(entry) || kept?.electable === true, () => `lets replica ${entry.replica} never vote again`);
   }
 }
 

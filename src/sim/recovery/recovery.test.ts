@@ -11,7 +11,7 @@ import type { Configuration } from "../../paxos/configuration.js";
 import { address, clusterId, diskId, replicaId, slot } from "../../paxos/ids.js";
 import { checkApply, checkSynced, createHistory, type History, historyAfterRecovery } from "../../paxos/invariants.js";
 import type { Merged } from "../../paxos/merge.js";
-import { applyRecord, type Durable, virginDurable } from "../../paxos/record.js";
+import { applyRecord, type Durable, virginDurable, type WalRecord } from "../../paxos/record.js";
 import { checkNewLineage } from "../checkers/new-lineage.js";
 import { checkRecoveryClaims, checkRefusal, type Told } from "../checkers/recovery-claims.js";
 import { runScenario } from "../run.js";
@@ -52,6 +52,7 @@ test("the same seed gives the same recovery", async () => {
 const A = replicaId(1);
 const B = replicaId(2);
 const C = replicaId(3);
+const diskOf = (replica: number): ReturnType<typeof diskId> => diskId(String(replica).padStart(32, "0"));
 const VOTERS: Configuration = {
   epoch: 1,
   prevEpoch: 0,
@@ -60,37 +61,33 @@ const VOTERS: Configuration = {
   roster: [A, B, C].map((replica) => ({
     replica,
     address: address(`127.0.0.1:${9000 + replica}`),
-    diskId: diskId(String(replica).padStart(32, "0")),
+    diskId: diskOf(replica),
     electable: true,
   })),
   nextReplicaId: replicaId(4),
 };
 const [ONE, TWO, THREE, OTHER] = [1, 2, 3, 4].map((byte) => commandsBatch(Uint8Array.of(byte))) as [Batch, Batch, Batch, Batch];
 
+const IDENTITY = { kind: "identity", clusterId: clusterId(1n), lineage: { number: 1, random: 1n }, configuration: VOTERS } as const;
+
+function accept(index: number, round: number, by: typeof A, batch: Batch): WalRecord {
+  return { kind: "accept", ballot: ballot(round, by), slot: slot(index), batch };
+}
+
+/** What each of them has on disk in the end. */
+function recordsOf(replica: typeof A): readonly WalRecord[] {
+  const first = [{ ...IDENTITY, replica }, accept(1, 1, A, ONE)];
+  return replica === C ? [...first, accept(3, 1, C, OTHER)] : [...first, accept(2, 1, A, TWO), accept(3, 2, A, THREE)];
+}
+
 /** Slots 1 to 3 are decided: the first by all, the second by A and B, the third by A and B at ballot 2.1, after C had accepted another value at 1.3. */
 function threeSlots(): History {
   const history = createHistory();
-  const at = (replica: typeof A): { address: ReturnType<typeof address>; replica: typeof A } => ({
-    address: address(`127.0.0.1:${9000 + replica}`),
-    replica,
-  });
-  const accept = (replica: typeof A, index: number, round: number, by: typeof A, batch: Batch): void =>
-    checkSynced(history, at(replica), { kind: "accept", ballot: ballot(round, by), slot: slot(index), batch });
-  checkSynced(history, at(A), {
-    kind: "identity",
-    clusterId: clusterId(1n),
-    lineage: { number: 1, random: 1n },
-    replica: A,
-    configuration: VOTERS,
-  });
   for (const replica of [A, B, C]) {
-    accept(replica, 1, 1, A, ONE);
+    for (const record of recordsOf(replica)) {
+      checkSynced(history, { address: address(`127.0.0.1:${9000 + replica}`), replica }, record);
+    }
   }
-  accept(A, 2, 1, A, TWO);
-  accept(B, 2, 1, A, TWO);
-  accept(C, 3, 1, C, OTHER);
-  accept(A, 3, 2, A, THREE);
-  accept(B, 3, 2, A, THREE);
   for (const [index, batch] of [ONE, TWO, THREE].entries()) {
     checkApply(history, slot(index + 1), batch);
   }
@@ -101,26 +98,17 @@ function merged(entries: readonly Batch[], decided: number, absentQuorum: boolea
   return { base: null, entries, decided: slot(decided), last: slot(entries.length), absentQuorum } as unknown as Merged;
 }
 
+function diskWith(replica: number, records: readonly WalRecord[]): Durable {
+  const disk = virginDurable(diskOf(replica));
+  for (const record of records) {
+    applyRecord(disk, record);
+  }
+  return disk;
+}
+
 /** The disk of a replica of `threeSlots`, when it stopped. */
 function told(replica: typeof A, decided: number): Told {
-  const disk = virginDurable(diskId(String(replica).padStart(32, "0")));
-  applyRecord(disk, { kind: "identity", clusterId: clusterId(1n), lineage: { number: 1, random: 1n }, replica, configuration: VOTERS });
-  const accepts: ReadonlyArray<readonly [number, number, typeof A, Batch]> =
-    replica === C
-      ? [
-          [1, 1, A, ONE],
-          [3, 1, C, OTHER],
-        ]
-      : [
-          [1, 1, A, ONE],
-          [2, 1, A, TWO],
-          [3, 2, A, THREE],
-        ];
-  for (const [index, round, by, batch] of accepts) {
-    applyRecord(disk, { kind: "accept", ballot: ballot(round, by), slot: slot(index), batch });
-  }
-  applyRecord(disk, { kind: "decided", slot: slot(decided) });
-  return disk;
+  return diskWith(replica, [...recordsOf(replica), { kind: "decided", slot: slot(decided) }]);
 }
 
 test("a recovery that keeps what the survivors know, and says what may be lost, is believed", () => {
@@ -154,14 +142,7 @@ test("a log that ends before what survivors hold, or know, is noticed although v
 });
 
 test("the tool may refuse what has no state, or a gap below what is known to be decided, and nothing else", () => {
-  const joiner = virginDurable(diskId("9".padStart(32, "0")));
-  applyRecord(joiner, {
-    kind: "identity",
-    clusterId: clusterId(1n),
-    lineage: { number: 1, random: 1n },
-    replica: replicaId(4),
-    configuration: { ...VOTERS, epoch: 2, prevEpoch: 1 },
-  });
+  const joiner = diskWith(9, [{ ...IDENTITY, replica: replicaId(4), configuration: { ...VOTERS, epoch: 2, prevEpoch: 1 } }]);
   checkRefusal("it has no state", [joiner]);
   checkRefusal("slot 2 is not there", [told(C, 3)]);
   throws(() => checkRefusal("it does not like it", [told(B, 3)]), /refuses what can be recovered, up to slot 3: it does not like it/);
@@ -175,26 +156,19 @@ const NEW: Configuration = {
   prevEpoch: 1,
   voters: [replicaId(4)],
   tieBreak: replicaId(4),
-  roster: [...VOTERS.roster.slice(1), { replica: replicaId(4), address: HERE, diskId: diskId("4".padStart(32, "0")), electable: true }],
+  roster: [...VOTERS.roster.slice(1), { replica: replicaId(4), address: HERE, diskId: diskOf(4), electable: true }],
   nextReplicaId: replicaId(5),
 };
 
 /** A new directory with this configuration at its end, and what is checked of it. `change`: what else is done to its disk. */
 function checkMade(configuration: Configuration, change: (disk: Durable) => void = () => {}): void {
-  const disk = virginDurable(diskId("4".padStart(32, "0")));
-  applyRecord(disk, {
-    kind: "identity",
-    clusterId: clusterId(1n),
-    lineage: { number: 2, random: 7n },
-    replica: replicaId(4),
-    configuration: VOTERS,
-  });
-  applyRecord(disk, { kind: "promise", ballot: ballot(3, replicaId(4)) });
   const end: Batch = { kind: "configuration", payload: new Uint8Array(), digest: ZERO_HASH, configuration };
-  for (const [index, batch] of [ONE, TWO, THREE, OTHER, end].entries()) {
-    applyRecord(disk, { kind: "learn", slot: slot(index + 1), batch });
-  }
-  applyRecord(disk, { kind: "decided", slot: slot(5) });
+  const disk = diskWith(4, [
+    { ...IDENTITY, lineage: { number: 2, random: 7n }, replica: replicaId(4) },
+    { kind: "promise", ballot: ballot(3, replicaId(4)) },
+    ...[ONE, TWO, THREE, OTHER, end].map((batch, at): WalRecord => ({ kind: "learn", slot: slot(at + 1), batch })),
+    { kind: "decided", slot: slot(5) },
+  ]);
   change(disk);
   checkNewLineage(threeSlots(), { merged: merged([ONE, TWO, THREE], 3, false), durable: disk }, { survivors: [told(B, 1)], address: HERE });
 }

@@ -5,9 +5,9 @@
 import { present } from "../../base/assert.js";
 import { nextChance, nextInt, type Prng, splitPrng } from "../../base/prng.js";
 import type { Address } from "../../paxos/ids.js";
-import { type History, historyAfterRecovery } from "../../paxos/invariants.js";
+import { historyAfterRecovery } from "../../paxos/invariants.js";
 import { KinshipChecker } from "../checkers/kinship-checker.js";
-import { logOfNewLineage } from "../checkers/new-lineage.js";
+import { configurationBefore, logOfNewLineage, votersToBe } from "../checkers/new-lineage.js";
 import { OfOneLineage } from "../checkers/of-one-lineage.js";
 import { StateChecker } from "../checkers/states.js";
 import { checkWholeRun, type Earlier } from "../checkers/whole-run.js";
@@ -84,7 +84,8 @@ export class SecondAge {
     const log = logOfNewLineage(protocol.history, start.made);
     this.witness = first.witness.afterRecovery(log, this.scenario.settings.sessionsMax, engine.now);
     this.inherited = inheritedOf(this.witness, first.clients.keys);
-    this.votersBefore = votersIn(historyAfterRecovery(protocol.history, log.slice(0, start.made.merged.last)));
+    const before = present(configurationBefore(protocol.history, start.made, log), "a log begins with a configuration");
+    this.votersBefore = new Set(votersToBe(before).map(({ address }) => address));
     const states = new StateChecker(this.witness.model);
     this.kinship = new KinshipChecker((server) => this.cluster.server(server)?.replicaState.durable);
     const belongs = (server: number): boolean => !this.outsiders.has(server);
@@ -279,12 +280,6 @@ function secondScenario({ scenario, cluster }: FirstAge, { target }: Start, prng
     core: range(cluster.founders).filter((index) => !left.includes(index)),
     left,
   };
-}
-
-/** Addresses of those that vote at the end of a log, or may as soon as they can. */
-function votersIn({ configurations }: History): ReadonlySet<Address> {
-  const { voters, roster } = present(configurations.at(-1), "a log begins with a configuration").configuration;
-  return new Set(roster.filter((entry) => entry.electable || voters.includes(entry.replica)).map(({ address }) => address));
 }
 
 /** A write of each value that the new lineage begins with, by nobody, before everything else. */
