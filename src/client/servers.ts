@@ -16,6 +16,8 @@ export const TRY_MS_MIN = 250;
 /** The pause after all servers failed, doubled each time up to the second. Milliseconds. */
 export const PAUSE_MS_MIN = 20;
 export const PAUSE_MS_MAX = 500;
+/** The end of an error whose first sentence is of a server that did nothing, where another try may have done something. */
+const DOUBT = "by an earlier try the write may have been applied, or may still be";
 
 export class Servers {
   /** As they are dialled, in the order given. */
@@ -163,6 +165,11 @@ export async function pause(millis: number, { endsAt, signal }: Bounds): Promise
   });
 }
 
+/** No server said anything. */
+function isSilent({ code }: StoreError): boolean {
+  return code === "connection" || code === "timeout";
+}
+
 /** One error for all attempts: the one that says most, with the causes of the others. */
 function combined(errors: readonly StoreError[], mayBeApplied: boolean): StoreError {
   const last = errors.at(-1);
@@ -170,9 +177,11 @@ function combined(errors: readonly StoreError[], mayBeApplied: boolean): StoreEr
     return new StoreError("no server was asked", { code: "timeout", outcome: "not-applied", endpoint: "" });
   }
   // A server that answered knows more about the cluster than a connection that failed; among equals the last one stands.
-  const telling = errors.findLast((error) => error.code !== "connection" && error.code !== "timeout") ?? last;
+  const telling = errors.findLast((error) => !isSilent(error)) ?? last;
   const others = errors.filter((error) => error !== telling).map((error) => error.message);
-  const message = others.length === 0 ? telling.message : `${telling.message}; ${others.join("; ")}`;
+  // That a server wrote nothing holds for one try: it must not be read as the word on all of them.
+  const doubt = mayBeApplied && telling.outcome === "not-applied" && !isSilent(telling) ? [DOUBT] : [];
+  const message = [telling.message, ...others, ...doubt].join("; ");
   const facts = { code: telling.code, outcome: mayBeApplied ? "unknown" : "not-applied", endpoint: telling.endpoint } as const;
   return new StoreError(message, facts, telling.cause ?? telling);
 }

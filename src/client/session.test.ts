@@ -119,6 +119,27 @@ test("a silent server gets half of the time, and one that says unknown is no end
   );
 });
 
+test("a server that refuses ends the tries, and its word is not taken for the one that nobody answered", async () => {
+  const sessions = new FakeSessions();
+  const silent = await fake({ sessions, beforePut: silence });
+  const refusing = await fake({
+    sessions,
+    beforePut: () => {
+      throw new FakeFailure(status.INVALID_ARGUMENT, "Too large. Nothing was written.", "not-applied");
+    },
+  });
+  const alone = await failure(client([refusing.endpoint, silent.endpoint]).put("a", "1"));
+  deepEqual([alone.code, alone.outcome], ["invalid-argument", "not-applied"]);
+  equal(alone.message, `${refusing.endpoint}: Too large. Nothing was written.`);
+  const error = await failure(client([silent.endpoint, refusing.endpoint], { timeoutMs: 1000 }).put("a", "1"));
+  deepEqual([error.code, error.outcome], ["invalid-argument", "unknown"]);
+  match(
+    error.message,
+    /Nothing was written\.; \S+ did not answer in time; by an earlier try the write may have been applied, or may still be$/,
+  );
+  deepEqual([puts(silent).length, puts(refusing).length], [1, 2]);
+});
+
 test("all servers are asked again and again while there is time, and the outcome is unknown only when it is over", async () => {
   const sessions = new FakeSessions();
   let refusals = 6;
